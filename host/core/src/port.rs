@@ -1,0 +1,84 @@
+//! Host ports, truly held from reservation to release.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    caller::{AllocId, Caller},
+    error::Result,
+};
+
+/// Transport protocols of a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP only.
+    Tcp,
+    /// UDP only.
+    Udp,
+    /// Both: what Nomad publishes.
+    #[default]
+    Both,
+}
+
+/// A port to reserve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRequest {
+    /// Unique within the allocation.
+    pub label: String,
+    /// The exact host port; none for a dynamic one.
+    pub static_port: Option<u16>,
+    /// Number the task listens on; none for the host's.
+    pub to: Option<u16>,
+    /// Name of a `host_network`.
+    pub host_network: Option<String>,
+    /// Protocols.
+    pub protocol: Protocol,
+}
+
+/// A reserved port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Its label.
+    pub label: String,
+    /// Host address.
+    pub host_ip: String,
+    /// Host port.
+    pub host_port: u16,
+    /// Number the task listens on.
+    pub task_port: u16,
+    /// Protocols.
+    pub protocol: Protocol,
+}
+
+/// Host ports.
+///
+/// A port is held by bound sockets (tcp and udp, all addresses, not listening) from `reserve` to `release`,
+/// so that no foreign listener can take it. A task in host mode must bind the port itself: `yield_to_task`
+/// lets go of the sockets just before it starts, and `reclaim` takes them again when it has ended.
+#[async_trait]
+pub trait Ports: Send + Sync {
+    /// Reserves all or none for one allocation, idempotent by label. `Conflict` names the port and the
+    /// process or allocation that holds it; `Limit` when the dynamic range is full.
+    async fn reserve(&self, alloc: &AllocId, requests: &[PortRequest]) -> Result<Vec<Port>>;
+    /// Holds ports that the journal says are an allocation's; conflicts are answered one by one.
+    async fn restore(&self, alloc: &AllocId, ports: &[Port]) -> Vec<Result<()>>;
+    /// Lets go of the sockets, keeps the numbers: the task is about to bind them. A process of somebody
+    /// else that listens there by then is `Conflict`.
+    async fn yield_to_task(&self, alloc: &AllocId) -> Result<()>;
+    /// Takes the sockets again where nobody listens.
+    async fn reclaim(&self, alloc: &AllocId) -> Result<()>;
+    /// The allocation's ports.
+    async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>>;
+    /// Gives one back (`label`) or all.
+    async fn release(&self, alloc: &AllocId, label: Option<&str>) -> Result<()>;
+    /// For drivers: one more port for the caller's allocation.
+    async fn reserve_for(&self, caller: &Caller, request: &PortRequest) -> Result<Port> {
+        let alloc = &caller.require_task()?.id.alloc;
+        let ports = self.reserve(alloc, std::slice::from_ref(request)).await?;
+        ports
+            .into_iter()
+            .find(|port| port.label == request.label)
+            .ok_or_else(|| crate::error::HostError::Other(format!("port {:?} was not reserved", request.label)))
+    }
+}

@@ -1,0 +1,32 @@
+//! What drivers say: log lines and task events.
+
+use std::collections::BTreeMap;
+
+use crate::caller::{DriverName, TaskId};
+
+/// Importance of a driver's log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Every step.
+    Trace,
+    /// For debugging.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Off, but going on.
+    Warn,
+    /// An operation failed.
+    Error,
+}
+
+/// Where events of a task go. Never blocks; what cannot be kept is dropped with a log line.
+pub trait EventSink: Send + Sync {
+    /// Adds an event of type `Driver` to a task.
+    fn driver_event(&self, task: &TaskId, message: &str, annotations: &BTreeMap<String, String>);
+}
+
+/// Where drivers' log lines go. Never blocks.
+pub trait DriverLog: Send + Sync {
+    /// One line, already cut to size.
+    fn line(&self, driver: &DriverName, task: Option<&TaskId>, operation: &str, level: Level, message: &str);
+}

@@ -1,0 +1,1 @@
+//! The project's chores as a library: what build scripts and tests share with the `xtask` program.
