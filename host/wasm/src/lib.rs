@@ -1,0 +1,4 @@
+//! All that knows wasmtime.
+#![warn(missing_docs)]
+
+pub mod bindings;
