@@ -1,0 +1,4 @@
+//! The life of one task.
+
+pub(crate) mod events;
+pub(crate) mod restart;
