@@ -5,10 +5,13 @@
 
 mod arrows;
 mod failure;
+mod http;
 mod licences;
 mod run;
+mod setup;
 mod test;
 mod tree;
+mod vm;
 mod wit;
 mod workspace;
 
@@ -39,6 +42,7 @@ fn dispatch(arguments: &[&str]) -> Outcome {
     let workspace = Workspace::find()?;
     match arguments {
         ["test", rest @ ..] => test::chore(&workspace, rest),
+        ["vm"] => vm::reboot::check(&workspace),
         ["wit", "check"] => wit::check(&workspace),
         ["wit", "doc"] => wit::document(&workspace),
         ["wit", "freeze"] => wit::freeze(&workspace),

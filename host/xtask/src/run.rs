@@ -2,7 +2,7 @@
 
 use crate::failure::{Doing, Failure, Outcome};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

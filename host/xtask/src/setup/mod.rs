@@ -1,0 +1,48 @@
+//! What a machine must have for a chore, and how it gets there: Rust targets by rustup, Debian packages by apt as
+//! root, a Docker Engine by starting one. Elsewhere the chore says what is missing and how to get it.
+
+pub mod engine;
+mod packages;
+mod toolchain;
+
+use crate::failure::Outcome;
+use crate::workspace::Workspace;
+use std::path::PathBuf;
+
+pub use packages::find_program;
+
+/// What building the program needs.
+pub fn for_build(workspace: &Workspace) -> Outcome {
+    toolchain::ensure_targets(workspace, &["wasm32-unknown-unknown", "wasm32-wasip2"])
+}
+
+/// What all tests need. The engine is ended when the guard is dropped, if it was started here.
+pub fn for_tests(workspace: &Workspace) -> Outcome<engine::Engine> {
+    for_build(workspace)?;
+    toolchain::ensure_components(workspace, &["rustfmt", "clippy"])?;
+    packages::ensure(packages::FOR_TESTS)?;
+    ensure_componentize_py(workspace)?;
+    engine::ensure(workspace)
+}
+
+/// The Python environment of the project's own: nothing is installed for the whole machine.
+pub fn python_tools(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("xtask/python")
+}
+
+const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
+
+fn ensure_componentize_py(workspace: &Workspace) -> Outcome {
+    let dir = python_tools(workspace);
+    let marker = dir.join(COMPONENTIZE_PY);
+    if marker.exists() {
+        return Ok(());
+    }
+    println!("    {COMPONENTIZE_PY} into {}", dir.display());
+    let python = if std::path::Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
+    crate::run::Run::new(python).args(&["-m", "venv", "--clear"]).args(&[&dir]).check()?;
+    let pip = dir.join("bin/pip");
+    crate::run::Run::new(pip).args(&["install", "--quiet", "--disable-pip-version-check", COMPONENTIZE_PY]).check()?;
+    // Written last, so that an interrupted installation is done again.
+    crate::failure::Doing::doing(std::fs::write(&marker, ""), || format!("cannot write {}", marker.display()))
+}

@@ -1,0 +1,19 @@
+#!/bin/sh
+# The first and only program the throw-away machine starts by itself. `stage` comes from the kernel's command line.
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /sys/fs/cgroup /dev/pts
+mount -t cgroup2 cgroup /sys/fs/cgroup
+ip link set lo up
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+  [ ! -e /modules/$module.ko ] || insmod /modules/$module.ko || echo "FAILED to load $module"
+done
+mount -t ext4 /dev/vda /data || echo "FAILED to mount the disk"
+hostname throw-away
+echo "BOOTED $stage"
+. /scenario.sh
+echo "FAILED: the scenario of stage $stage came to its end"
+poweroff -f
