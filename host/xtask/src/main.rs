@@ -22,6 +22,8 @@ use workspace::Workspace;
 const HELP: &str = "\
 cargo xtask demo                 build everything, run the example jobs, show their answers
 cargo xtask test [--only a,b]    run all checks and tests, or the named steps (`--list` names them)
+cargo xtask setup                install what the tests need, where it may
+cargo xtask vm                   the reboot test alone: a power cut, and every job runs again
 cargo xtask wit check            check the contract's rules, compatibility and reference
 cargo xtask wit doc              write wit/REFERENCE.md
 cargo xtask wit freeze           write wit/published/<version>.wit";
@@ -41,6 +43,7 @@ fn dispatch(arguments: &[&str]) -> Outcome {
     run::note_interrupts()?;
     let workspace = Workspace::find()?;
     match arguments {
+        ["setup"] => setup::for_tests(&workspace).map(drop),
         ["test", rest @ ..] => test::chore(&workspace, rest),
         ["vm"] => vm::reboot::check(&workspace),
         ["wit", "check"] => wit::check(&workspace),

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: every check and every test, each step with its time, and one closing line to count on.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Doing, Failure, Outcome};
 use crate::workspace::Workspace;
-use crate::{arrows, licences, tree, wit};
+use crate::{arrows, licences, setup, tree, vm, wit};
+use std::env;
 use std::time::Instant;
 
 /// How many passed and failed.
@@ -16,18 +17,25 @@ struct Tally {
 struct Step {
     name: &'static str,
     about: &'static str,
+    /// Whether it needs the machine to be set up: an engine, compilers of other languages, QEMU.
+    needs_machine: bool,
     run: fn(&Workspace) -> Outcome<Tally>,
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "tree", about: "habits of the source tree", run: |w| check(tree::check(w)) },
-    Step { name: "fmt", about: "formatting", run: |w| check(w.cargo(&["fmt", "--all", "--check"]).check()) },
-    Step { name: "arrows", about: "which room imports which", run: |w| check(arrows::check(w)) },
-    Step { name: "licences", about: "licences and sources of dependencies", run: |w| check(licences::check(w)) },
-    Step { name: "wit", about: "the contract's rules", run: |w| check(wit::check(w)) },
-    Step { name: "clippy", about: "lints, warnings are errors", run: clippy },
-    Step { name: "cargo", about: "unit, integration, end-to-end and doc tests", run: cargo_test },
+    plain("tree", "habits of the source tree", |w| check(tree::check(w))),
+    plain("fmt", "formatting", |w| check(w.cargo(&["fmt", "--all", "--check"]).check())),
+    plain("arrows", "which room imports which", |w| check(arrows::check(w))),
+    plain("licences", "licences and sources of dependencies", |w| check(licences::check(w))),
+    plain("wit", "the contract's rules", |w| check(wit::check(w))),
+    plain("clippy", "lints, warnings are errors", clippy),
+    Step { needs_machine: true, ..plain("cargo", "unit, integration, end-to-end and doc tests", cargo_test) },
+    Step { needs_machine: true, ..plain("vm", "a reboot and a power cut, in QEMU", |w| check(vm::reboot::check(w))) },
 ];
+
+const fn plain(name: &'static str, about: &'static str, run: fn(&Workspace) -> Outcome<Tally>) -> Step {
+    Step { name, about, needs_machine: false, run }
+}
 
 /// Runs the chosen steps, all of them by default, to the end even when some fail.
 pub fn chore(workspace: &Workspace, arguments: &[&str]) -> Outcome {
@@ -41,26 +49,34 @@ pub fn chore(workspace: &Workspace, arguments: &[&str]) -> Outcome {
         _ => return Err(Failure::new("use `cargo xtask test [--only step,step | --list]`")),
     };
     let started = Instant::now();
+    setup::for_checks(workspace)?;
+    let machine = steps.iter().any(|step| step.needs_machine);
+    let _engine = if machine { Some(timed("setup", || setup::for_tests(workspace))?) } else { None };
     let mut total = Tally::default();
     let mut broken = Vec::new();
     for step in steps {
         println!("==> {}: {}", step.name, step.about);
-        let begun = Instant::now();
-        let tally = (step.run)(workspace).unwrap_or_else(|failure| {
+        let tally = timed(step.name, || (step.run)(workspace)).unwrap_or_else(|failure| {
             println!("    {failure}");
             Tally { passed: 0, failed: 1 }
         });
-        let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
-        println!("<== {}: {verdict} in {:.1} s", step.name, begun.elapsed().as_secs_f64());
+        crate::run::check_interrupt()?;
         if tally.failed > 0 {
+            println!("    {} FAILED", step.name);
             broken.push(step.name);
         }
         total = Tally { passed: total.passed + tally.passed, failed: total.failed + tally.failed };
-        crate::run::check_interrupt()?;
     }
     println!("all in {:.0} s", started.elapsed().as_secs_f64());
     println!("{} passed, {} failed", total.passed, total.failed);
     if broken.is_empty() { Ok(()) } else { Err(Failure::new(format!("failed: {}", broken.join(", ")))) }
+}
+
+fn timed<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let begun = Instant::now();
+    let outcome = work();
+    println!("<== {name}: {:.1} s", begun.elapsed().as_secs_f64());
+    outcome
 }
 
 fn chosen(names: &str) -> Outcome<Vec<&'static Step>> {
@@ -83,7 +99,8 @@ fn clippy(workspace: &Workspace) -> Outcome<Tally> {
 
 fn cargo_test(workspace: &Workspace) -> Outcome<Tally> {
     let mut tally = Tally::default();
-    let status = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]).each_line(|line| {
+    let tests = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]).env("PATH", path_with_tools(workspace)?);
+    let status = tests.each_line(|line| {
         println!("{line}");
         if let Some(counted) = test_result(line) {
             tally = Tally { passed: tally.passed + counted.passed, failed: tally.failed + counted.failed };
@@ -93,6 +110,13 @@ fn cargo_test(workspace: &Workspace) -> Outcome<Tally> {
         return Err(Failure::new(format!("cargo test ended with {status} before it could count")));
     }
     Ok(tally)
+}
+
+/// The path with what setup keeps for the project alone in front.
+fn path_with_tools(workspace: &Workspace) -> Outcome<std::ffi::OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = [setup::python_tools(workspace).join("bin")].into_iter().chain(env::split_paths(&path));
+    env::join_paths(folders).doing(|| "the path holds a name with a colon".into())
 }
 
 /// Reads cargo's `test result: ok. 3 passed; 0 failed; …`.

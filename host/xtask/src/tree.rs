@@ -70,8 +70,13 @@ fn source_findings(file: &str, text: &str) -> Vec<String> {
 
 /// Whether the keyword opens a block, a function, an implementation or an attribute here.
 fn holds_unsafe(code: &str) -> bool {
-    let follows = |rest: &str| ["{", "fn ", "impl", "extern", "trait", "("].iter().any(|next| rest.starts_with(next));
-    code.split(concat!("un", "safe")).skip(1).any(|rest| follows(rest.trim_start()))
+    let keyword = concat!("un", "safe");
+    code.match_indices(keyword).any(|(place, _)| {
+        let before = code[..place].chars().next_back();
+        let after = code[place + keyword.len()..].trim_start();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            && ["{", "fn ", "impl", "extern", "trait", "("].iter().any(|next| after.starts_with(next))
+    })
 }
 
 /// The line without what stands in quotes or after `//`. Good enough for the words looked for here.

@@ -5,9 +5,11 @@ pub mod engine;
 mod packages;
 mod toolchain;
 
-use crate::failure::Outcome;
+use crate::failure::{Doing, Outcome};
+use crate::run::Run;
 use crate::workspace::Workspace;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 pub use packages::find_program;
 
@@ -16,10 +18,15 @@ pub fn for_build(workspace: &Workspace) -> Outcome {
     toolchain::ensure_targets(workspace, &["wasm32-unknown-unknown", "wasm32-wasip2"])
 }
 
+/// What checks of the source need.
+pub fn for_checks(workspace: &Workspace) -> Outcome {
+    toolchain::ensure_components(workspace, &["rustfmt", "clippy"])
+}
+
 /// What all tests need. The engine is ended when the guard is dropped, if it was started here.
 pub fn for_tests(workspace: &Workspace) -> Outcome<engine::Engine> {
     for_build(workspace)?;
-    toolchain::ensure_components(workspace, &["rustfmt", "clippy"])?;
+    for_checks(workspace)?;
     packages::ensure(packages::FOR_TESTS)?;
     ensure_componentize_py(workspace)?;
     engine::ensure(workspace)
@@ -39,10 +46,11 @@ fn ensure_componentize_py(workspace: &Workspace) -> Outcome {
         return Ok(());
     }
     println!("    {COMPONENTIZE_PY} into {}", dir.display());
-    let python = if std::path::Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "python3" };
-    crate::run::Run::new(python).args(&["-m", "venv", "--clear"]).args(&[&dir]).check()?;
+    // Debian's own first: another Python on the path may lack `venv`.
+    let python = ["/usr/bin/python3", "python3"].into_iter().find(|name| Path::new(name).exists()).unwrap_or("python3");
+    Run::new(python).args(&["-m", "venv", "--clear"]).args(&[&dir]).check()?;
     let pip = dir.join("bin/pip");
-    crate::run::Run::new(pip).args(&["install", "--quiet", "--disable-pip-version-check", COMPONENTIZE_PY]).check()?;
+    Run::new(pip).args(&["install", "--quiet", "--disable-pip-version-check", COMPONENTIZE_PY]).check()?;
     // Written last, so that an interrupted installation is done again.
-    crate::failure::Doing::doing(std::fs::write(&marker, ""), || format!("cannot write {}", marker.display()))
+    fs::write(&marker, "").doing(|| format!("cannot write {}", marker.display()))
 }

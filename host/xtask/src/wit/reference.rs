@@ -39,7 +39,7 @@ fn interface(page: &mut String, resolve: &Resolve, interface: &Interface) {
     for (name, function) in &interface.functions {
         let _ = write!(
             page,
-            "\n### `{name}`\n\n```wit\n{}\n```\n{}",
+            "\n### `{name}`\n\n```wit\n{}\n```\n\n{}",
             signature(resolve, name, function),
             paragraph(&function.docs)
         );
