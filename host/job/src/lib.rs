@@ -1,3 +1,77 @@
-//! Job files: HCL2 or JSON in, one complete [`Job`](model::Job) out, with errors that point into the file.
+//! Job files: HCL2 or JSON in, one complete [`Job`] out, with errors that point into the file.
+//!
+//! # The way of a job file
+//!
+//! ```text
+//!  HCL text ──hcl──▶ document ──┐
+//!                               ├──canonical──▶ Job ──validate──▶ Parsed { job, warnings, map }
+//!  API JSON ──document──────────┘
+//! ```
+//!
+//! * [`spec`] is the language as a table: names in HCL and JSON, types, what is refused or without effect, and why.
+//!   Both readers follow it, so a block is supported for both or for neither.
+//! * `hcl` reads HCL2 (and HCL's JSON form): variables, locals, functions, dynamic blocks. What only the machine can
+//!   know, such as `${NOMAD_PORT_http}`, passes through as text.
+//! * `document` reads the `Job` document of Nomad's API as other programs write it.
+//! * `canonical` fills in defaults that depend on other fields; [`model`] holds the plain ones.
+//! * [`validate`](validate()) checks what a single value cannot show.
+//! * [`runtime`] fills in `${…}` when a task starts.
+//! * [`Diagnostics`] carries every error and warning, for people (with source line and caret) and programs (JSON).
+//! * [`SourceMap`] finds the place of any value of the job again, for errors found later, such as a driver's schema
+//!   refusing part of a task's `config`.
+//!
+//! # An example
+//!
+//! ```
+//! use longshore_job::{ParseOptions, parse_str};
+//!
+//! let text = r#"
+//!     variable "image" { default = "web:1" }
+//!     job "web" {
+//!       group "web" {
+//!         network { port "http" { to = 8080 } }
+//!         task "server" {
+//!           driver = "docker"
+//!           config {
+//!             image = var.image
+//!             args  = ["-p", "${NOMAD_PORT_http}"]
+//!           }
+//!         }
+//!       }
+//!     }
+//! "#;
+//! let parsed = parse_str("web.nomad.hcl", text, &ParseOptions::default())?;
+//! let task = &parsed.job.task_groups[0].tasks[0];
+//! assert_eq!(task.config["image"], "web:1");
+//! assert_eq!(task.config["args"][1], "${NOMAD_PORT_http}");
+//!
+//! let wrong = parse_str("web.nomad.hcl", &text.replace("driver", "drvier"), &ParseOptions::default());
+//! let found = wrong.unwrap_err();
+//! assert!(found.plain().contains("web.nomad.hcl:7,11-17: Unsupported argument"));
+//! assert!(found.plain().contains("Did you mean \"driver\"?"));
+//! # Ok::<(), longshore_job::Diagnostics>(())
+//! ```
 
+mod canonical;
+mod diagnostics;
+mod document;
+mod hcl;
+mod json;
 pub mod model;
+mod parse;
+pub mod runtime;
+mod source;
+mod source_map;
+pub mod spec;
+mod suggest;
+mod validate;
+mod value;
+
+pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use json::{from_json, from_value, to_json};
+pub use model::Job;
+pub use parse::{LARGEST_SOURCE, ParseOptions, Parsed, parse_file, parse_str};
+pub use source::{Location, Source};
+pub use source_map::SourceMap;
+pub use suggest::nearest;
+pub use validate::validate;

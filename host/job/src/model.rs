@@ -19,9 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use duration::{format_duration, nanoseconds, parse_duration};
 pub use network::{Dns, Network, Port};
-pub use policy::{
-    Constraint, Lifecycle, LifecycleHook, RestartMode, RestartPolicy, UpdateStrategy,
-};
+pub use policy::{Constraint, Lifecycle, LifecycleHook, RestartMode, RestartPolicy, UpdateStrategy};
 pub use resources::{EphemeralDisk, Logs, Resources};
 
 /// A job: one or more groups of tasks, submitted under one id.

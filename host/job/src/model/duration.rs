@@ -30,16 +30,12 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     let mut total: f64 = 0.0;
     let mut exact: i128 = 0;
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
         if !number.bytes().any(|b| b.is_ascii_digit()) {
             return Err(invalid());
         }
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         if unit.is_empty() {
             return Err(format!("time: missing unit in duration {text:?}"));
@@ -126,11 +122,7 @@ mod tests {
             ("1.2.3s", Err("time: invalid duration \"1.2.3s\"")),
             ("9999999999h", Err("time: invalid duration \"9999999999h\"")),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                expected.map_err(String::from),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), expected.map_err(String::from), "{text}");
         }
     }
 

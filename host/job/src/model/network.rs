@@ -22,11 +22,7 @@ pub struct Network {
 impl Network {
     /// The mode, with the default spelled out.
     pub fn mode(&self) -> &str {
-        if self.mode.is_empty() {
-            "host"
-        } else {
-            &self.mode
-        }
+        if self.mode.is_empty() { "host" } else { &self.mode }
     }
 
     /// Every port, reserved ones first.

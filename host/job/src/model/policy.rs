@@ -47,13 +47,7 @@ impl RestartPolicy {
         } else {
             (2, Duration::from_secs(30 * 60))
         };
-        Self {
-            attempts,
-            interval,
-            delay: Duration::from_secs(15),
-            mode: RestartMode::Fail,
-            render_templates: false,
-        }
+        Self { attempts, interval, delay: Duration::from_secs(15), mode: RestartMode::Fail, render_templates: false }
     }
 }
 

@@ -27,13 +27,7 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self {
-            cpu: 100,
-            cores: 0,
-            memory_mb: 300,
-            memory_max_mb: 0,
-            networks: Vec::new(),
-        }
+        Self { cpu: 100, cores: 0, memory_mb: 300, memory_max_mb: 0, networks: Vec::new() }
     }
 }
 
@@ -54,11 +48,7 @@ pub struct EphemeralDisk {
 
 impl Default for EphemeralDisk {
     fn default() -> Self {
-        Self {
-            size_mb: 300,
-            sticky: false,
-            migrate: false,
-        }
+        Self { size_mb: 300, sticky: false, migrate: false }
     }
 }
 
@@ -79,10 +69,6 @@ pub struct Logs {
 
 impl Default for Logs {
     fn default() -> Self {
-        Self {
-            max_files: 10,
-            max_file_size_mb: 10,
-            disabled: false,
-        }
+        Self { max_files: 10, max_file_size_mb: 10, disabled: false }
     }
 }

@@ -1,0 +1,169 @@
+//! The `Job` document as others write it: nulls, keys in any case, fields nobody knows.
+//!
+//! [`tidy`] brings it to the form that the HCL reader makes too: known keys in their own case, no nulls, each value
+//! of its type. Refusals and warnings of the table apply here as they do to HCL; only values that say nothing
+//! (null, empty, zero) pass, for tools that write documents fill every field.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::source_map::join;
+use crate::spec::{Attribute, Block, Effect, JOB, Kind, Shape};
+use crate::value;
+
+/// The document in its tidy form; problems are added to `found` with their JSON pointers.
+pub fn tidy(document: &Value, found: &mut Diagnostics) -> Value {
+    Tidier { found }.block(&JOB, document, "").map_or(Value::Null, Value::Object)
+}
+
+struct Tidier<'a> {
+    found: &'a mut Diagnostics,
+}
+
+/// A JSON object by keys in lower case, as Go finds them.
+struct Fields<'v>(HashMap<String, &'v Value>);
+
+impl<'v> Fields<'v> {
+    fn of(object: &'v Map<String, Value>) -> Self {
+        Self(object.iter().map(|(key, value)| (key.to_lowercase(), value)).collect())
+    }
+
+    fn get(&self, key: &str) -> Option<&'v Value> {
+        self.0.get(&key.to_lowercase()).copied().filter(|value| !value.is_null())
+    }
+}
+
+impl Tidier<'_> {
+    fn error(&mut self, at: &str, summary: impl Into<String>, detail: impl Into<String>) {
+        self.found.push(Diagnostic::error(summary, detail).at(at));
+    }
+
+    fn block(&mut self, spec: &'static Block, value: &Value, at: &str) -> Option<Map<String, Value>> {
+        let Value::Object(object) = value else {
+            self.error(at, "Incorrect value type", format!("{} must be an object.", spec.json));
+            return None;
+        };
+        let fields = Fields::of(object);
+        let mut out = Map::new();
+        if let Some(key) = spec.label {
+            let label = Attribute { name: key, json: key, kind: Kind::Text, effect: Effect::Acts };
+            self.attribute(&label, &fields, at, &mut out);
+        }
+        for attribute in spec.attributes {
+            self.attribute(attribute, &fields, at, &mut out);
+        }
+        for inner in spec.blocks {
+            for key in [Some(inner.json), inner.other_json].into_iter().flatten() {
+                if let Some(value) = fields.get(key) {
+                    self.inner(inner, value, &join(at, key), at, &mut out);
+                }
+            }
+        }
+        if let Some(Err(summary)) = spec.finish.map(|finish| finish(&mut out)) {
+            self.error(at, summary, "");
+        }
+        Some(out)
+    }
+
+    fn attribute(&mut self, attribute: &Attribute, fields: &Fields, at: &str, out: &mut Map<String, Value>) {
+        let Some(value) = fields.get(attribute.json) else {
+            return;
+        };
+        let pointer = join(at, attribute.json);
+        if let Effect::Refused(reason) = attribute.effect {
+            if !says_nothing(value) {
+                self.error(&pointer, format!("{:?} cannot be used here", attribute.json), reason);
+            }
+            return;
+        }
+        match value::from_json(attribute.kind, value) {
+            Ok(Value::Null) => {}
+            Ok(value) => {
+                out.insert(attribute.json.into(), value);
+            }
+            Err(wrong) => self.error(&pointer, &wrong.summary, wrong.detail(attribute.json)),
+        }
+    }
+
+    fn inner(&mut self, spec: &'static Block, value: &Value, pointer: &str, at: &str, out: &mut Map<String, Value>) {
+        match spec.effect {
+            Effect::Refused(_) | Effect::NoEffect if says_nothing(value) => return,
+            Effect::Refused(reason) => {
+                return self.error(pointer, format!("{:?} cannot be used here", spec.json), reason);
+            }
+            Effect::NoEffect | Effect::Warned(_) => {
+                let summary = match spec.effect {
+                    Effect::Warned(text) => text.to_owned(),
+                    _ => format!("{:?} has no effect on a single machine", spec.json),
+                };
+                self.found.push(Diagnostic::warning(summary, "").at(pointer));
+            }
+            Effect::Acts => {}
+        }
+        match spec.shape {
+            _ if spec.effect == Effect::NoEffect => {}
+            Shape::One => {
+                if let Some(value) = self.block(spec, value, pointer) {
+                    out.insert(spec.json.into(), Value::Object(value));
+                }
+            }
+            Shape::OneInList | Shape::Many => self.list(spec, value, pointer, at, out),
+            Shape::Strings => self.strings(spec, value, pointer, out),
+            Shape::Free if value.is_object() => {
+                out.insert(spec.json.into(), value.clone());
+            }
+            Shape::Free => self.error(pointer, "Incorrect value type", format!("{} must be an object.", spec.json)),
+        }
+    }
+
+    fn list(&mut self, spec: &'static Block, value: &Value, pointer: &str, at: &str, out: &mut Map<String, Value>) {
+        let Value::Array(items) = value else {
+            let detail = format!("{} must be a list.", spec.json);
+            return self.error(pointer, "Incorrect value type", detail);
+        };
+        for (index, item) in items.iter().enumerate() {
+            let here = join(pointer, &index.to_string());
+            let Some(block) = self.block(spec, item, &here) else { continue };
+            let key = spec.place.map_or(spec.json, |place| place(&block));
+            let list = out.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(list) = list {
+                list.push(Value::Object(block));
+            }
+        }
+        if spec.shape == Shape::OneInList && items.len() > 1 {
+            let summary = format!("Duplicate {} block", spec.name);
+            self.error(pointer, summary, format!("Only one {} is allowed here ({at}).", spec.name));
+        }
+    }
+
+    fn strings(&mut self, spec: &Block, value: &Value, pointer: &str, out: &mut Map<String, Value>) {
+        let Value::Object(fields) = value else {
+            let detail = format!("{} must be an object of strings.", spec.json);
+            return self.error(pointer, "Incorrect value type", detail);
+        };
+        let mut strings = Map::new();
+        for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            match value {
+                Value::String(_) => {
+                    strings.insert(key.clone(), value.clone());
+                }
+                _ => self.error(&join(pointer, key), "Incorrect value type", "A string is required."),
+            }
+        }
+        out.insert(spec.json.into(), Value::Object(strings));
+    }
+}
+
+/// Null, empty, zero, or made of nothing else.
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(says_nothing),
+    }
+}

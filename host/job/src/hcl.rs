@@ -1,0 +1,148 @@
+//! HCL2: text to the `Job` document.
+//!
+//! [`read`] goes through a file in four steps: the text is parsed by hcl-edit; variables get their values
+//! ([`variables`]), locals theirs ([`locals`]); then the `job` block is decoded along the table of
+//! [`spec`](crate::spec) ([`decode`]), each expression being evaluated as it is met ([`eval`]).
+
+mod budget;
+mod convert;
+mod decode;
+mod dynamic;
+mod eval;
+mod fault;
+mod free;
+mod functions;
+mod json_body;
+mod locals;
+mod operators;
+mod reference;
+pub(crate) mod runtime;
+mod scope;
+mod template;
+mod types;
+mod variables;
+
+use std::path::PathBuf;
+
+use hcl_edit::Span;
+use hcl_edit::structure::{Block, Body, Structure};
+use serde_json::Value;
+
+use crate::ParseOptions;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::source::Source;
+use crate::source_map::SourceMap;
+use crate::spec::JOB;
+use crate::suggest::did_you_mean;
+
+use budget::Budget;
+use decode::Decoder;
+use eval::{Evaluator, Unknown};
+use functions::{Files, Functions};
+
+/// The `Job` document of a file, and where each part of it was written.
+pub(crate) struct Document {
+    /// As API JSON, holding only what was written.
+    pub value: Value,
+    /// Places of its parts.
+    pub map: SourceMap,
+    /// Warnings.
+    pub found: Diagnostics,
+}
+
+/// Blocks that may stand beside `job`.
+const TOP_LEVEL: [&str; 4] = ["job", "variable", "variables", "locals"];
+
+/// Reads a job file in HCL; `base` is where file functions look.
+pub(crate) fn read(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Document, Diagnostics> {
+    let body = parse(source)?;
+    let budget = Budget::default();
+    let files = if options.allow_files { Files::Under(base) } else { Files::Disabled };
+    let mut found = Diagnostics::new();
+    found.add_source(source);
+    let job = job_block(&body, source, &mut found);
+
+    let mut evaluator = Evaluator {
+        text: source.text(),
+        unknown: Unknown::Keep,
+        functions: &Functions::JOB,
+        files: &files,
+        budget: &budget,
+        unset: &[],
+    };
+    let variables = variables::read(&body, source, options, &budget, &mut found);
+    evaluator.unset = &variables.unset;
+    let scope = locals::read(&body, source, evaluator, variables.values, &mut found);
+    let Some(job) = job.filter(|_| !found.has_errors()) else {
+        return Err(found);
+    };
+
+    let mut decoder = Decoder::new(evaluator, source, found);
+    let value = decoder.job(&JOB, job, &scope);
+    let (found, map) = decoder.into_parts();
+    if found.has_errors() { Err(found) } else { Ok(Document { value, map, found }) }
+}
+
+/// A job file in HCL's JSON form (`{"job": {"example": {…}}}`) as the HCL it stands for.
+pub(crate) fn from_hcl_json(source: &Source, document: &Value) -> Result<Source, Diagnostic> {
+    let text = json_body::to_hcl(document)
+        .map_err(|detail| Diagnostic::error("Invalid HCL in JSON form", format!("{}: {detail}", source.name())))?;
+    Ok(Source::new(format!("{} (as HCL)", source.name()), text))
+}
+
+fn parse(source: &Source) -> Result<Body, Diagnostics> {
+    hcl_edit::parser::parse_body(source.text()).map_err(|error| {
+        let start = error.location().offset();
+        let shown = source.text()[start.min(source.text().len())..].chars().next();
+        let end = start + shown.filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let item = Diagnostic::error("Invalid syntax", format!("The parser says: {}.", error.message()));
+        let mut found = Diagnostics::from(item.in_source(source, &(start..end)));
+        found.add_source(source);
+        found
+    })
+}
+
+/// The one `job` block; complains of any number but one, and of what may not stand beside it.
+fn job_block<'b>(body: &'b Body, source: &Source, found: &mut Diagnostics) -> Option<&'b Block> {
+    let mut job: Option<&Block> = None;
+    for structure in body.iter() {
+        let block = match structure {
+            Structure::Block(block) => block,
+            Structure::Attribute(attribute) => {
+                let name = attribute.key.as_str();
+                let detail = format!("An argument named {name:?} is not expected here.");
+                let item = Diagnostic::error("Unsupported argument", detail);
+                found.push(item.in_source(source, &attribute.key.span().unwrap_or_default()));
+                continue;
+            }
+        };
+        let name = block.ident.as_str();
+        let place = header(block);
+        match (name, job) {
+            ("job", Some(first)) => {
+                let before = source.locate(&header(first));
+                let detail = format!("Only one block of type \"job\" is allowed. Previous definition was at {before}.");
+                found.push(Diagnostic::error("Duplicate job block", detail).in_source(source, &place));
+            }
+            ("job", None) => job = Some(block),
+            _ if TOP_LEVEL.contains(&name) => {}
+            _ => {
+                let hint = did_you_mean(name, TOP_LEVEL);
+                let detail = format!("Blocks of type {name:?} are not expected here.{hint}");
+                found.push(Diagnostic::error("Unsupported block type", detail).in_source(source, &place));
+            }
+        }
+    }
+    if job.is_none() {
+        let item = Diagnostic::error("Missing job block", "A job block is required: job \"name\" { … }");
+        found.push(item.in_source(source, &(0..0)));
+    }
+    job
+}
+
+/// The first line of a block: its name and labels.
+fn header(block: &Block) -> std::ops::Range<usize> {
+    let name = block.ident.span().unwrap_or_default();
+    let end = block.labels.last().and_then(Span::span).map_or(name.end, |label| label.end);
+    name.start..end
+}

@@ -1,0 +1,33 @@
+//! Templates that are evaluated when a task starts, with everything known.
+
+use hcl_edit::template::Template;
+use serde_json::{Map, Value};
+
+use super::budget::Budget;
+use super::eval::{Evaluator, Unknown};
+use super::functions::{Files, Functions};
+use super::scope::Scope;
+
+/// Evaluates one text with the functions of the runtime; the error is a sentence.
+pub fn evaluate(text: &str, names: &Map<String, Value>) -> Result<Value, String> {
+    let template = hcl_edit::parser::parse_template(text)
+        .map_err(|error| format!("{text:?} is not a template: {}.", error.message()))?;
+    let mut scope = Scope::new();
+    for (name, value) in names {
+        scope.set(name.as_str(), value.clone());
+    }
+    run(text, &template, &scope)
+}
+
+fn run(text: &str, template: &Template, scope: &Scope) -> Result<Value, String> {
+    let evaluator = Evaluator {
+        text,
+        unknown: Unknown::Refuse,
+        functions: &Functions::RUNTIME,
+        files: &Files::Disabled,
+        budget: &Budget::default(),
+        unset: &[],
+    };
+    let whole = hcl_edit::expr::Expression::from(text);
+    evaluator.template_value(template, &whole, scope).map_err(|fault| fault.detail)
+}

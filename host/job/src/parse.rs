@@ -1,0 +1,123 @@
+//! Reading a job from a file or text of any form.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::model::Job;
+use crate::source::Source;
+use crate::source_map::SourceMap;
+use crate::{canonical, hcl, json, validate};
+
+/// Bytes a job file, or a file of variables, may have.
+pub const LARGEST_SOURCE: usize = 1 << 20;
+
+/// Values and permissions for reading a job file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// Values of variables, as of `-var name=value`; the last of a name wins.
+    pub variables: Vec<(String, String)>,
+    /// Files with values, as of `-var-file`; later ones win, `variables` win over all.
+    pub var_files: Vec<PathBuf>,
+    /// Environment variables; `NOMAD_VAR_<name>` sets a variable, the others are ignored.
+    pub env: Vec<(String, String)>,
+    /// Whether functions may read files, by paths relative to the job file. Off for jobs that come from elsewhere.
+    pub allow_files: bool,
+    /// Whether a value for an unknown variable is an error.
+    pub strict: bool,
+}
+
+impl Default for ParseOptions {
+    /// No values, no files, strict.
+    fn default() -> Self {
+        Self { variables: Vec::new(), var_files: Vec::new(), env: Vec::new(), allow_files: false, strict: true }
+    }
+}
+
+/// A job that may run, and what to tell its author.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// Complete, with every default.
+    pub job: Job,
+    /// Warnings only.
+    pub warnings: Diagnostics,
+    /// Where each part of the job was written.
+    pub map: SourceMap,
+}
+
+/// Reads a job file: HCL, HCL's JSON form, or the API's JSON, by content.
+pub fn parse_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
+    let name = path.display().to_string();
+    let refuse =
+        |why: String| Diagnostics::from(Diagnostic::error("Failed to read job file", format!("{name}: {why}")));
+    let facts = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+    if facts.is_dir() {
+        return Err(refuse("is a directory".into()));
+    }
+    // The size of a pipe is not known, so reading stops past the limit, too.
+    let file = std::fs::File::open(path).map_err(|error| refuse(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let mut limited = std::io::Read::take(file, LARGEST_SOURCE as u64 + 1);
+    std::io::Read::read_to_end(&mut limited, &mut bytes).map_err(|error| refuse(error.to_string()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| refuse(format!("not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    parse(&Source::new(name, text), options, base)
+}
+
+/// As [`parse_file`], for text at hand; `name` is what errors call it. File functions, if allowed, look in the
+/// working directory.
+pub fn parse_str(name: &str, text: &str, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
+    parse(&Source::new(name, text), options, PathBuf::new())
+}
+
+fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
+    if source.text().len() > LARGEST_SOURCE {
+        let detail = format!("{} has more than {LARGEST_SOURCE} bytes.", source.name());
+        return Err(Diagnostic::error("Job file too large", detail).into());
+    }
+    if source.text().trim().is_empty() {
+        let detail = format!("{} is empty; a job block is required.", source.name());
+        return Err(Diagnostic::error("Missing job block", detail).into());
+    }
+    if !source.text().trim_start().starts_with('{') {
+        return from_hcl(source, options, base);
+    }
+    let document = json::read(source)?;
+    if is_hcl_json(&document) {
+        return from_hcl(&hcl::from_hcl_json(source, &document)?, options, base);
+    }
+    json::from_value(&document)
+}
+
+fn from_hcl(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
+    let document = hcl::read(source, options, base)?;
+    finish(document.value, document.map, document.found)
+}
+
+/// From a tidy document to a job that was validated.
+pub(crate) fn finish(document: Value, map: SourceMap, mut found: Diagnostics) -> Result<Parsed, Diagnostics> {
+    match canonical::complete(document) {
+        Ok(job) => {
+            found.extend(validate(&job));
+            map.locate(&mut found);
+            found.into_result().map(|warnings| Parsed { job, warnings, map })
+        }
+        Err(error) => {
+            found.push(Diagnostic::error("Invalid job", error.to_string()));
+            Err(found)
+        }
+    }
+}
+
+/// `{"job": {"name": {…}}}`, where the API would have `{"Job": {"ID": …}}`.
+fn is_hcl_json(document: &Value) -> bool {
+    let Some(job) = document.get("job") else {
+        return document.get("variable").is_some() || document.get("locals").is_some();
+    };
+    let is_api = |job: &serde_json::Map<String, Value>| {
+        job.keys().any(|key| ["id", "taskgroups"].contains(&key.to_lowercase().as_str()))
+    };
+    !job.as_object().is_some_and(is_api)
+}
