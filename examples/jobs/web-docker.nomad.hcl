@@ -8,6 +8,13 @@ variable "image" {
   default     = "busybox:1.37"
 }
 
+locals {
+  serve = <<-EOF
+    echo "hello from $NOMAD_JOB_NAME, allocation $NOMAD_ALLOC_ID" > "$NOMAD_TASK_DIR/index.html"
+    exec /bin/busybox httpd -f -v -p 8080 -h "$NOMAD_TASK_DIR"
+  EOF
+}
+
 job "web-docker" {
   group "web" {
     network {
@@ -22,7 +29,7 @@ job "web-docker" {
       config {
         image   = var.image
         command = "/bin/busybox"
-        args    = ["httpd", "-f", "-v", "-p", "8080", "-h", "${NOMAD_TASK_DIR}"]
+        args    = ["sh", "-c", local.serve]
         ports   = ["http"]
       }
 

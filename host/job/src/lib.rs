@@ -29,7 +29,9 @@
 //!     variable "image" { default = "web:1" }
 //!     job "web" {
 //!       group "web" {
-//!         network { port "http" { to = 8080 } }
+//!         network {
+//!           port "http" { to = 8080 }
+//!         }
 //!         task "server" {
 //!           driver = "docker"
 //!           config {
@@ -47,7 +49,7 @@
 //!
 //! let wrong = parse_str("web.nomad.hcl", &text.replace("driver", "drvier"), &ParseOptions::default());
 //! let found = wrong.unwrap_err();
-//! assert!(found.plain().contains("web.nomad.hcl:7,11-17: Unsupported argument"));
+//! assert!(found.plain().contains("web.nomad.hcl:9,11-17: Unsupported argument"));
 //! assert!(found.plain().contains("Did you mean \"driver\"?"));
 //! # Ok::<(), longshore_job::Diagnostics>(())
 //! ```
