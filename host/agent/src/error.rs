@@ -21,15 +21,41 @@ pub enum AgentError {
     },
 }
 
+/// One thing that is wrong with a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// JSON pointer into the job's document (`/TaskGroups/0/Tasks/0/Config/image`): the source map of the job
+    /// file finds file and line by it.
+    pub pointer: String,
+    /// What is wrong and what would be right, one line.
+    pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.pointer, self.message)
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Why a job was refused. Nothing of it was started.
 #[derive(Debug, Error)]
 pub enum SubmitError {
     /// The job cannot run as it is written: one line a problem, each with its place.
-    #[error("{}", .0.join("\n"))]
-    Invalid(Vec<String>),
+    #[error("{}", lines(.0))]
+    Invalid(Vec<Problem>),
     /// It cannot run now: a port is taken, a driver is not healthy. The same job may be accepted later.
-    #[error("{}", .0.join("\n"))]
-    Unplaceable(Vec<String>),
+    #[error("{}", lines(.0))]
+    Unplaceable(Vec<Problem>),
     /// `enforce_index` does not match.
     #[error("Enforcing job modify index {expected}: {found}")]
     Conflict {

@@ -25,6 +25,7 @@
 //! start each step found half done is finished or undone.
 
 mod agent;
+pub mod api;
 mod board;
 mod config;
 mod error;
@@ -39,7 +40,7 @@ mod task;
 
 pub use agent::{Agent, SubmitOptions, Submitted};
 pub use config::{AgentConfig, ENV_DENYLIST};
-pub use error::{AgentError, ControlError, StoreError, SubmitError};
+pub use error::{AgentError, ControlError, Problem, StoreError, SubmitError};
 pub use logs::{LogPiece, LogStart, LogStream};
 pub use status::{
     Allocation, ClientStatus, Desired, DriverStatus, Evaluation, GroupSummary, JobStatus, Node, Submission, TaskEvent,

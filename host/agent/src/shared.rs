@@ -35,7 +35,7 @@ impl Shared {
     }
     pub(crate) async fn shutdown(&self) {}
     pub(crate) async fn submit(&self, _job: Job, _options: SubmitOptions) -> Result<Submitted, SubmitError> {
-        Err(SubmitError::Invalid(vec!["not built yet".into()]))
+        Err(SubmitError::Invalid(vec![crate::error::Problem::new("", "not built yet")]))
     }
     pub(crate) async fn validate(&self, _job: &Job) -> Result<Vec<String>, SubmitError> {
         Ok(Vec::new())

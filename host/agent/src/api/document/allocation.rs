@@ -1,0 +1,310 @@
+//! Allocations and their tasks.
+
+use std::collections::BTreeMap;
+
+use longshore_job::model::Job;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{job::kind, nanoseconds, rfc3339};
+use crate::status::{self, Desired};
+
+/// One allocation of a list.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocStub {
+    /// A UUID.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// The evaluation that made it.
+    #[serde(rename = "EvalID")]
+    pub eval_id: String,
+    /// `<job>.<group>[<index>]`.
+    pub name: String,
+    /// `default`.
+    pub namespace: String,
+    /// This machine.
+    #[serde(rename = "NodeID")]
+    pub node_id: String,
+    /// This machine.
+    pub node_name: String,
+    /// The job.
+    #[serde(rename = "JobID")]
+    pub job_id: String,
+    /// The job's type.
+    pub job_type: String,
+    /// The version of the job it runs.
+    pub job_version: u64,
+    /// The group.
+    pub task_group: String,
+    /// `run`, `stop`.
+    pub desired_status: String,
+    /// Why.
+    pub desired_description: String,
+    /// `pending`, `running`, `complete`, `failed`.
+    pub client_status: String,
+    /// One line.
+    pub client_description: String,
+    /// By task.
+    pub task_states: BTreeMap<String, TaskState>,
+    /// Null: there are no deployments yet.
+    pub deployment_status: Option<Value>,
+    /// Empty: none follows.
+    #[serde(rename = "FollowupEvalID")]
+    pub followup_eval_id: String,
+    /// The allocation it replaces, or empty.
+    pub previous_allocation: String,
+    /// Index of its creation.
+    pub create_index: u64,
+    /// Index of its last change.
+    pub modify_index: u64,
+    /// Unix nanoseconds.
+    pub create_time: i64,
+    /// Unix nanoseconds.
+    pub modify_time: i64,
+}
+
+/// One allocation, whole.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Allocation {
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub stub: AllocStub,
+    /// The version of the job it runs.
+    pub job: Option<Job>,
+    /// What it was given.
+    pub allocated_resources: AllocatedResources,
+    /// Its network; null in host mode.
+    pub network_status: Option<NetworkStatus>,
+    /// Its directory on the host. Ours alone.
+    pub alloc_dir: String,
+}
+
+/// What an allocation was given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocatedResources {
+    /// By task.
+    pub tasks: BTreeMap<String, AllocatedTask>,
+    /// What the tasks share.
+    pub shared: SharedResources,
+}
+
+/// What one task was given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocatedTask {
+    /// Processor.
+    pub cpu: AllocatedCpu,
+    /// Memory.
+    pub memory: AllocatedMemory,
+    /// None: ports are the group's.
+    pub networks: Vec<Value>,
+    /// None.
+    pub devices: Vec<Value>,
+}
+
+/// Processor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocatedCpu {
+    /// MHz.
+    pub cpu_shares: u64,
+}
+
+/// Memory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocatedMemory {
+    /// MiB.
+    #[serde(rename = "MemoryMB")]
+    pub memory_mib: u64,
+    /// MiB when there is some to spare.
+    #[serde(rename = "MemoryMaxMB")]
+    pub memory_max_mib: i64,
+}
+
+/// What the tasks of an allocation share.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SharedResources {
+    /// Space for its directory, MiB.
+    #[serde(rename = "DiskMB")]
+    pub disk_mib: u64,
+    /// None: see `ports`.
+    pub networks: Vec<Value>,
+    /// Its ports.
+    pub ports: Vec<AllocatedPort>,
+}
+
+/// One port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocatedPort {
+    /// Its label.
+    pub label: String,
+    /// On the host.
+    pub value: u16,
+    /// Inside.
+    pub to: u16,
+    /// Address on the host.
+    #[serde(rename = "HostIP")]
+    pub host_ip: String,
+}
+
+/// An allocation's own network.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct NetworkStatus {
+    /// Interface inside.
+    pub interface_name: String,
+    /// IPv4.
+    pub address: String,
+    /// IPv6.
+    #[serde(rename = "AddressIPv6")]
+    pub address_ipv6: String,
+    /// Resolver.
+    #[serde(rename = "DNS")]
+    pub dns: Option<Value>,
+}
+
+/// One task.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TaskState {
+    /// `pending`, `running`, `dead`.
+    pub state: String,
+    /// Whether it ended for good with failure.
+    pub failed: bool,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// RFC 3339.
+    pub last_restart: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub finished_at: String,
+    /// The oldest first.
+    pub events: Vec<TaskEvent>,
+}
+
+/// Something that happened to a task.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TaskEvent {
+    /// `Started`, `Terminated`, ….
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// Unix nanoseconds.
+    pub time: i64,
+    /// One line for people.
+    pub display_message: String,
+    /// Facts by name.
+    pub details: BTreeMap<String, String>,
+    /// Empty: see `display_message`.
+    pub message: String,
+}
+
+impl AllocStub {
+    /// The document of an allocation on this machine.
+    pub fn of(alloc: &status::Allocation, node: &status::Node) -> Self {
+        Self {
+            id: alloc.id.0.clone(),
+            eval_id: alloc.eval_id.clone(),
+            name: alloc.name.clone(),
+            namespace: alloc.job.namespace.clone(),
+            node_id: node.id.clone(),
+            node_name: node.name.clone(),
+            job_id: alloc.job.id.clone(),
+            job_type: kind(&alloc.job),
+            job_version: alloc.job.version,
+            task_group: alloc.group.clone(),
+            desired_status: match alloc.desired {
+                Desired::Run => "run".into(),
+                Desired::Stop => "stop".into(),
+            },
+            desired_description: alloc.desired_description.clone(),
+            client_status: alloc.status.name().into(),
+            client_description: String::new(),
+            task_states: alloc.tasks.iter().map(|(name, state)| (name.clone(), state.into())).collect(),
+            deployment_status: None,
+            followup_eval_id: String::new(),
+            previous_allocation: alloc.previous.as_ref().map(|id| id.0.clone()).unwrap_or_default(),
+            create_index: alloc.create_index,
+            modify_index: alloc.modify_index,
+            create_time: nanoseconds(alloc.create_time),
+            modify_time: nanoseconds(alloc.modify_time),
+        }
+    }
+}
+
+impl Allocation {
+    /// The whole document of an allocation on this machine.
+    pub fn of(alloc: &status::Allocation, node: &status::Node) -> Self {
+        Self {
+            stub: AllocStub::of(alloc, node),
+            job: Some(Job::clone(&alloc.job)),
+            allocated_resources: AllocatedResources::of(alloc),
+            network_status: None,
+            alloc_dir: alloc.dir.display().to_string(),
+        }
+    }
+}
+
+impl AllocatedResources {
+    fn of(alloc: &status::Allocation) -> Self {
+        let group = alloc.job.task_groups.iter().find(|group| group.name == alloc.group);
+        let tasks = group.map(|group| &group.tasks[..]).unwrap_or_default().iter();
+        let given = tasks.map(|task| {
+            let resources = &task.resources;
+            let given = AllocatedTask {
+                cpu: AllocatedCpu { cpu_shares: resources.cpu },
+                memory: AllocatedMemory { memory_mib: resources.memory_mb, memory_max_mib: resources.memory_max_mb },
+                ..AllocatedTask::default()
+            };
+            (task.name.clone(), given)
+        });
+        Self {
+            tasks: given.collect(),
+            shared: SharedResources {
+                disk_mib: group.map_or(0, |group| group.ephemeral_disk.size_mb),
+                networks: Vec::new(),
+                ports: alloc.ports.iter().map(Into::into).collect(),
+            },
+        }
+    }
+}
+
+impl From<&longshore_core::port::Port> for AllocatedPort {
+    fn from(port: &longshore_core::port::Port) -> Self {
+        let to = if port.task_port == port.host_port { 0 } else { port.task_port };
+        Self { label: port.label.clone(), value: port.host_port, to, host_ip: port.host_ip.clone() }
+    }
+}
+
+impl From<&status::TaskState> for TaskState {
+    fn from(task: &status::TaskState) -> Self {
+        Self {
+            state: task.phase.name().into(),
+            failed: task.failed,
+            restarts: task.restarts,
+            last_restart: rfc3339(task.last_restart),
+            started_at: rfc3339(task.started_at),
+            finished_at: rfc3339(task.finished_at),
+            events: task.events.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&status::TaskEvent> for TaskEvent {
+    fn from(event: &status::TaskEvent) -> Self {
+        Self {
+            kind: event.kind.clone(),
+            time: nanoseconds(event.time),
+            display_message: event.message.clone(),
+            details: event.details.clone(),
+            message: String::new(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What allocations use.
+
+use std::collections::BTreeMap;
+
+use longshore_core::workload::Usage;
+use serde::{Deserialize, Serialize};
+
+use super::nanoseconds;
+
+/// Answer of `GET /v1/client/allocation/:id/stats`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocUsage {
+    /// All tasks together.
+    pub resource_usage: ResourceUsage,
+    /// Task by task.
+    pub tasks: BTreeMap<String, TaskUsage>,
+    /// Unix nanoseconds.
+    pub timestamp: i64,
+}
+
+/// One task's part.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TaskUsage {
+    /// What it uses.
+    pub resource_usage: ResourceUsage,
+    /// Unix nanoseconds.
+    pub timestamp: i64,
+    /// Not given out.
+    pub pids: Option<BTreeMap<String, ResourceUsage>>,
+}
+
+/// Memory and processor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ResourceUsage {
+    /// Memory.
+    pub memory_stats: MemoryStats,
+    /// Processor.
+    pub cpu_stats: CpuStats,
+    /// None.
+    pub device_stats: Option<Vec<serde_json::Value>>,
+}
+
+/// Memory in bytes; `measured` says which are real.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct MemoryStats {
+    /// Resident, without cache.
+    #[serde(rename = "RSS")]
+    pub rss: u64,
+    /// Page cache.
+    pub cache: u64,
+    /// Not measured.
+    pub swap: u64,
+    /// Now.
+    pub usage: u64,
+    /// Highest so far.
+    pub max_usage: u64,
+    /// Not measured.
+    pub kernel_usage: u64,
+    /// Not measured.
+    pub kernel_max_usage: u64,
+    /// Names of the measured ones.
+    pub measured: Vec<String>,
+}
+
+/// Processor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CpuStats {
+    /// Not measured.
+    pub system_mode: f64,
+    /// Not measured.
+    pub user_mode: f64,
+    /// MHz used.
+    pub total_ticks: f64,
+    /// Not measured.
+    pub throttled_periods: u64,
+    /// Not measured.
+    pub throttled_time: u64,
+    /// Percent of one core.
+    pub percent: f64,
+    /// Names of the measured ones.
+    pub measured: Vec<String>,
+}
+
+impl AllocUsage {
+    /// Adds up what tasks use; `core_mhz` turns a share of a core into MHz.
+    pub fn of(tasks: BTreeMap<String, Usage>, core_mhz: f64) -> Self {
+        let timestamp = nanoseconds(std::time::SystemTime::now());
+        let mut sum = ResourceUsage::default();
+        let mut parts = BTreeMap::new();
+        for (name, usage) in tasks {
+            let resource_usage = ResourceUsage::of(&usage, core_mhz);
+            sum.add(&resource_usage);
+            parts.insert(name, TaskUsage { resource_usage, timestamp, pids: None });
+        }
+        Self { resource_usage: sum, tasks: parts, timestamp }
+    }
+}
+
+impl ResourceUsage {
+    fn of(usage: &Usage, core_mhz: f64) -> Self {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Self {
+            memory_stats: MemoryStats {
+                rss: (usage.memory_bytes - usage.memory_cache_bytes).max(0.0) as u64,
+                cache: usage.memory_cache_bytes as u64,
+                usage: usage.memory_bytes as u64,
+                max_usage: usage.memory_max_bytes as u64,
+                measured: names(&["RSS", "Cache", "Usage", "Max Usage"]),
+                ..MemoryStats::default()
+            },
+            cpu_stats: CpuStats {
+                percent: usage.cpu_percent,
+                total_ticks: usage.cpu_percent / 100.0 * core_mhz,
+                measured: names(&["Percent"]),
+                ..CpuStats::default()
+            },
+            device_stats: None,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        let (memory, more) = (&mut self.memory_stats, &other.memory_stats);
+        memory.rss += more.rss;
+        memory.cache += more.cache;
+        memory.usage += more.usage;
+        memory.max_usage += more.max_usage;
+        memory.measured.clone_from(&more.measured);
+        let (cpu, more) = (&mut self.cpu_stats, &other.cpu_stats);
+        cpu.percent += more.percent;
+        cpu.total_ticks += more.total_ticks;
+        cpu.measured.clone_from(&more.measured);
+    }
+}
