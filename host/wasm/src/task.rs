@@ -106,6 +106,9 @@ impl TaskHost {
         }
         let engine = Engine::new(&config).map_err(load)?;
         let component = Component::from_file(&engine, &spec.path).map_err(load)?;
+        if let Some(dir) = cache_dir {
+            crate::cache::seal(dir);
+        }
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(load)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(load)?;
