@@ -1,1 +1,31 @@
-fn main() {}
+//! `longshore`: the agent and the commands that speak to it, in one program.
+//!
+//! | to learn | read |
+//! |---|---|
+//! | what the program can do | [`command`], one file per command |
+//! | what the agent is told | [`config`] |
+//! | which machinery stands behind the drivers | [`backends`], the one place that names it |
+//! | how an agent starts and ends | [`daemon`] |
+//! | how the commands speak to the agent | [`client`] |
+
+mod backends;
+mod client;
+mod command;
+mod config;
+mod daemon;
+mod embedded;
+mod failure;
+mod logging;
+mod output;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match command::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

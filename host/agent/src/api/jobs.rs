@@ -92,7 +92,10 @@ fn found_wrong(found: Vec<Problem>) -> ValidateResponse {
         error: errors.join("\n"),
         validation_errors: errors,
         warnings: String::new(),
-        problems: found.into_iter().map(|problem| Validation { path: problem.pointer, message: problem.message }).collect(),
+        problems: found
+            .into_iter()
+            .map(|problem| Validation { path: problem.pointer, message: problem.message })
+            .collect(),
     }
 }
 

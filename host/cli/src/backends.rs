@@ -1,0 +1,272 @@
+//! The one place that names the machinery behind the drivers, and the drivers of our own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use longshore_agent::{Agent, AgentConfig, AgentStore, api::ReplaceDriver};
+use longshore_core::{
+    backends::Backends,
+    grant::{Grant, Grants},
+};
+use longshore_linux::{
+    cgroup::Cgroups,
+    components::ComponentRunner,
+    files::AllocFiles,
+    ports::{PortBook, PortSettings},
+    process::Supervisor,
+};
+use longshore_wasm::{
+    engine::{Engine, EngineConfig},
+    loader::{DriverConfig, Source},
+    registry::Registry,
+};
+use serde_json::Value;
+
+use crate::{
+    config::{self, Config},
+    embedded,
+    failure::{Failure, Outcome, chain},
+};
+
+/// What an agent is started for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Drivers an operator must enable are enabled: `agent --dev`, `run FILE`.
+    pub dev: bool,
+    /// Directory whose files tasks may run and mount: the job file's, for `run FILE`.
+    pub job_dir: Option<PathBuf>,
+    /// Where compiled code is kept; in the data directory unless given.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// A driver of our own.
+struct FirstParty {
+    name: &'static str,
+    grants: &'static [Grant],
+    /// Whether it is there without the operator asking for it.
+    default: bool,
+}
+
+/// The drivers of our own and what they are granted. A driver that runs programs as they are, with no
+/// isolation, is there only when the operator says so.
+const FIRST_PARTY: [FirstParty; 3] = [
+    FirstParty {
+        name: "docker",
+        grants: &[Grant::Containers, Grant::Images, Grant::Ports, Grant::Networks, Grant::Files, Grant::State],
+        default: true,
+    },
+    FirstParty { name: "raw_exec", grants: &[Grant::Processes], default: false },
+    FirstParty { name: "wasm", grants: &[Grant::Components, Grant::Files], default: true },
+];
+
+/// Everything an agent stands on.
+pub struct Machine {
+    /// What drivers reach.
+    pub backends: Backends,
+    /// The drivers.
+    pub drivers: Arc<Registry>,
+    ports: PortSettings,
+    replacements: PathBuf,
+}
+
+impl Machine {
+    /// Opens the backends and loads the drivers. A driver that cannot be loaded is told and left out.
+    pub async fn assemble(config: &Config, data_dir: &Path, store: &AgentStore, mode: &Mode) -> Outcome<Self> {
+        let failed = |error: &dyn std::error::Error| Failure::failed(chain(error));
+        let ports = port_settings(config)?;
+        let cgroups = Arc::new(Cgroups::detect());
+        let processes = Supervisor::open(&data_dir.join("processes"), cgroups.clone()).map_err(|e| failed(&e))?;
+        let components = ComponentRunner::open(&data_dir.join("components"), cgroups, None).map_err(|e| failed(&e))?;
+        let backends = Backends {
+            containers: None,
+            images: None,
+            processes: Some(Arc::new(processes)),
+            components: Some(Arc::new(components)),
+            ports: Some(Arc::new(PortBook::new(ports.clone()))),
+            networks: None,
+            files: Some(Arc::new(AllocFiles)),
+            state: Some(store.driver_state()),
+            events: store.event_sink(),
+            log: store.driver_log(),
+        };
+        let cache_dir = mode.cache_dir.clone().unwrap_or_else(|| data_dir.join("cache"));
+        let engine = engine(Some(cache_dir))?;
+        let drivers = Arc::new(Registry::new(engine, backends.clone()));
+        let replacements = data_dir.join("drivers");
+        let mut configs = driver_configs(config, mode)?;
+        prefer_replacements(&mut configs, &replacements);
+        load(&drivers, configs).await;
+        Ok(Self { backends, drivers, ports, replacements })
+    }
+
+    /// What replaces drivers under the tasks of an agent.
+    pub fn replacer(&self, agent: Agent) -> Replacer {
+        Replacer { drivers: self.drivers.clone(), agent, directory: self.replacements.clone() }
+    }
+}
+
+/// The engine that drivers run on.
+pub fn engine(cache_dir: Option<PathBuf>) -> Outcome<Engine> {
+    let config = EngineConfig { cache_dir, ..EngineConfig::default() };
+    Engine::new(config).map_err(|error| Failure::failed(chain(&error)))
+}
+
+/// What an agent is told, from the configuration.
+pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> AgentConfig {
+    let mut agent = AgentConfig::new(data_dir);
+    if let Some(name) = &config.name {
+        agent.node_name.clone_from(name);
+    }
+    if let Some(datacenter) = &config.datacenter {
+        agent.datacenter.clone_from(datacenter);
+    }
+    agent.host_ip = machine.ports.host_ip;
+    agent
+}
+
+/// Loads drivers side by side: each is bound by the time its code takes to come out of the cache.
+async fn load(drivers: &Registry, configs: Vec<DriverConfig>) {
+    for loaded in join_all(configs.into_iter().map(|config| drivers.add(config))).await {
+        match loaded {
+            Ok(driver) => {
+                let info = longshore_core::driver::Driver::info(&*driver);
+                tracing::debug!(driver = %info.description.name, origin = %info.origin, "driver loaded");
+            }
+            Err(error) => tracing::error!("driver not loaded: {error}"),
+        }
+    }
+}
+
+fn port_settings(config: &Config) -> Outcome<PortSettings> {
+    let mut settings = PortSettings {
+        dynamic: config.ports.min_dynamic_port..=config.ports.max_dynamic_port,
+        reserved: config.reserved_ports().map_err(Failure::input)?,
+        host_networks: config.host_network.iter().map(|(name, network)| (name.clone(), network.address)).collect(),
+        ..PortSettings::default()
+    };
+    if let Some(default) = settings.host_networks.get("default") {
+        settings.host_ip = *default;
+    }
+    Ok(settings)
+}
+
+/// Drivers of our own, then the configured ones, then those of the driver directory.
+fn driver_configs(config: &Config, mode: &Mode) -> Outcome<Vec<DriverConfig>> {
+    let mut configs = Vec::new();
+    for first_party in &FIRST_PARTY {
+        let settings = config.driver.get(first_party.name).cloned().unwrap_or_default();
+        if settings.path.is_none() && settings.enabled.unwrap_or(first_party.default || mode.dev) {
+            configs.extend(embedded(first_party, settings, mode));
+        }
+    }
+    let mut files = BTreeSet::new();
+    for (name, settings) in &config.driver {
+        match &settings.path {
+            Some(path) if settings.enabled.unwrap_or(true) => {
+                files.insert(path.clone());
+                configs.push(configured(Source::File(path.clone()), Some(name), settings.clone()));
+            }
+            Some(_) => {}
+            None if FIRST_PARTY.iter().any(|driver| driver.name == name) => {}
+            None => {
+                let known = FIRST_PARTY.map(|driver| driver.name).join(", ");
+                return Err(Failure::input(format!(
+                    "driver {name:?} has no path, and no driver of that name is built in"
+                ))
+                .remedy(format!("built in are {known}; for any other say where its component is with path")));
+            }
+        }
+    }
+    if let Some(directory) = &config.driver_dir {
+        let found = Source::directory(directory).map_err(|error| Failure::input(chain(&error)))?;
+        let new = found.into_iter().filter(|source| !matches!(source, Source::File(path) if files.contains(path)));
+        configs.extend(new.map(DriverConfig::new));
+    }
+    Ok(configs)
+}
+
+/// What `driver replace` put in a driver's place stays there: running tasks may have handles only it knows.
+fn prefer_replacements(configs: &mut [DriverConfig], directory: &Path) {
+    for config in configs {
+        let Some(name) = &config.name else { continue };
+        let path = replacement(directory, name);
+        if path.exists() {
+            tracing::info!(driver = %name, path = %path.display(), "taking the version `driver replace` put here");
+            config.source = Source::File(path);
+        }
+    }
+}
+
+fn embedded(driver: &FirstParty, mut settings: config::Driver, mode: &Mode) -> Option<DriverConfig> {
+    let (name, bytes) = embedded::DRIVERS.iter().find(|(name, _)| *name == driver.name)?;
+    let grants = settings.grants.take().unwrap_or_else(|| driver.grants.iter().cloned().collect());
+    settings.grants = Some(grants);
+    if let Some(directory) = &mode.job_dir {
+        settings.policy.allow_host_binds.push(directory.display().to_string());
+    }
+    Some(configured(Source::Embedded { name, bytes }, Some(name), settings))
+}
+
+fn configured(source: Source, name: Option<&str>, settings: config::Driver) -> DriverConfig {
+    DriverConfig {
+        name: name.map(String::from),
+        grants: Grants(settings.grants.unwrap_or_default()),
+        policy: settings.policy,
+        settings: settings.config.unwrap_or_else(|| Value::Object(Default::default())),
+        limits: settings.limits,
+        engines: BTreeMap::new(),
+        source,
+    }
+}
+
+/// What a driver of this name is granted here.
+pub fn grants_of(config: &Config, name: &str) -> Grants {
+    let configured = config.driver.get(name).and_then(|driver| driver.grants.clone());
+    let first_party = FIRST_PARTY.iter().find(|driver| driver.name == name);
+    Grants(
+        configured
+            .unwrap_or_else(|| first_party.map(|driver| driver.grants.iter().cloned().collect()).unwrap_or_default()),
+    )
+}
+
+/// Puts a new component in the place of a loaded driver.
+pub struct Replacer {
+    drivers: Arc<Registry>,
+    agent: Agent,
+    /// Where replacements are kept, so that the next start has them too.
+    directory: PathBuf,
+}
+
+#[async_trait]
+impl ReplaceDriver for Replacer {
+    async fn replace(&self, name: &str, component: Vec<u8>) -> Result<(), String> {
+        let kept = replacement(&self.directory, name);
+        let tried = kept.with_extension("new");
+        write_private(&tried, &component).map_err(|error| format!("{}: {error}", tried.display()))?;
+        let stored = Vec::new();
+        let replaced = self.drivers.replace(name, Source::File(tried.clone()), &stored).await;
+        if let Err(error) = replaced {
+            let _ = std::fs::remove_file(&tried);
+            return Err(error.to_string());
+        }
+        std::fs::rename(&tried, &kept).map_err(|error| format!("{}: {error}", kept.display()))
+    }
+}
+
+/// The file a replacement of a driver is kept in.
+fn replacement(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.wasm"))
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    std::fs::write(path, content)
+}

@@ -1,0 +1,100 @@
+//! A job file: read here, checked further by the agent's drivers.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use longshore_agent::api::document::{PlanRequest, Submission, ValidateResponse};
+use longshore_job::{Diagnostic, Diagnostics, ParseOptions, SourceMap, model::Job};
+
+use crate::{
+    client::Client,
+    failure::{Failure, Outcome},
+};
+
+/// Which file, with which values.
+#[derive(Clone, Debug, Args)]
+pub struct JobFileArguments {
+    /// Job file: HCL, or JSON as the API takes it
+    file: PathBuf,
+    /// Value of a variable
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
+    /// File with values of variables
+    #[arg(long = "var-file", value_name = "FILE")]
+    variable_files: Vec<PathBuf>,
+}
+
+/// A job and where each of its parts was written.
+#[derive(Clone, Debug)]
+pub struct JobFile {
+    /// The job.
+    pub job: Job,
+    /// Its text.
+    pub submission: Submission,
+    map: SourceMap,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.into(), value.into())) }
+}
+
+impl JobFileArguments {
+    /// The file as it was named.
+    pub fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// The directory the file is in, absolute.
+    pub fn directory(&self) -> Option<PathBuf> {
+        let file = self.file.canonicalize().ok()?;
+        file.parent().map(Path::to_owned)
+    }
+
+    /// Reads the file. Warnings go to standard error.
+    pub fn read(&self) -> Outcome<JobFile> {
+        let options = ParseOptions {
+            variables: self.variables.clone(),
+            var_files: self.variable_files.clone(),
+            env: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            allow_files: true,
+            strict: true,
+        };
+        let parsed = longshore_job::parse_file(&self.file, &options).map_err(Failure::places)?;
+        if !parsed.warnings.is_empty() {
+            anstream::eprint!("{}", parsed.warnings.graphical(true));
+        }
+        let source = parsed.map.source().map(|source| source.text().to_owned());
+        let submission = Submission {
+            format: if source.is_some() { "hcl2".into() } else { "json".into() },
+            source: source.or_else(|| std::fs::read_to_string(&self.file).ok()).unwrap_or_default(),
+            variable_flags: Some(self.variables.iter().cloned().collect()),
+            variables: String::new(),
+        };
+        Ok(JobFile { job: parsed.job, submission, map: parsed.map })
+    }
+}
+
+impl JobFile {
+    /// Asks the agent's drivers; what they refuse is shown where it was written.
+    pub async fn check(&self, client: &Client) -> Outcome {
+        let request = PlanRequest { job: longshore_job::to_json(&self.job) };
+        let answer: ValidateResponse = client.put("/v1/validate/job", &request).await?;
+        if answer.problems.is_empty() {
+            return Ok(());
+        }
+        Err(self.refused(answer.problems.into_iter().map(|problem| (problem.path, problem.message))))
+    }
+
+    /// Shows what an agent refused where it was written.
+    pub fn refused(&self, problems: impl Iterator<Item = (String, String)>) -> Failure {
+        let mut found: Diagnostics = problems.map(|(path, message)| Diagnostic::error(message, "").at(path)).collect();
+        if let Some(source) = self.map.source() {
+            found.add_source(source);
+        }
+        self.map.locate(&mut found);
+        Failure::places(found)
+    }
+}

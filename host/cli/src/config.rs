@@ -1,0 +1,247 @@
+//! The agent's configuration: an HCL file, every key optional, unknown keys refused with the nearest name.
+
+mod place;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use longshore_core::{grant::Grant, policy::Policy};
+use longshore_wasm::limits::OperationLimits;
+use serde::{Deserialize, de::IntoDeserializer};
+
+use crate::failure::{Failure, Outcome, chain};
+
+/// Where an agent keeps what lasts unless told otherwise: `/var/lib/longshore` for root, the user's own data
+/// directory for anybody else. None for a user without a home.
+pub fn default_data_dir() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/lib/longshore".into());
+    }
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
+    Some(data.join("longshore"))
+}
+
+/// The socket of an agent with this data directory.
+pub fn socket_in(data_dir: &Path) -> PathBuf {
+    data_dir.join("api.sock")
+}
+
+/// The token in a file: its first line.
+pub fn read_token(path: &Path) -> Outcome<String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::input(format!("token file {}: {error}", path.display())))?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.len() < 16 {
+        let failure =
+            Failure::input(format!("token file {}: the first line is shorter than 16 characters", path.display()));
+        return Err(failure.remedy("make one with `head -c 32 /dev/urandom | base64`"));
+    }
+    Ok(token.to_owned())
+}
+
+/// What an agent is told at its start.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where everything durable lives. See [`default_data_dir`].
+    pub data_dir: Option<PathBuf>,
+    /// `dc1` unless given.
+    pub datacenter: Option<String>,
+    /// The machine's host name unless given.
+    pub name: Option<String>,
+    /// The API.
+    pub http: Http,
+    /// The container engine.
+    pub docker: Docker,
+    /// Ports given to tasks.
+    pub ports: Ports,
+    /// Addresses of the machine by name, for `host_network` of a port.
+    pub host_network: BTreeMap<String, HostNetwork>,
+    /// Drivers by name.
+    pub driver: BTreeMap<String, Driver>,
+    /// Every `*.wasm` file here is a driver, named by its own description.
+    pub driver_dir: Option<PathBuf>,
+}
+
+/// Where the API listens.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Unix socket; `api.sock` in the data directory unless given.
+    pub socket: Option<PathBuf>,
+    /// `ip:port` to listen on too; needs `token_file`.
+    pub address: Option<SocketAddr>,
+    /// File whose first line is the token TCP clients must show.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The container engine.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Docker {
+    /// `unix:///path` or `tcp://host:port`; `DOCKER_HOST`, then the default socket, unless given.
+    pub endpoint: Option<String>,
+}
+
+/// Ports given to tasks.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ports {
+    /// First dynamic port.
+    pub min_dynamic_port: u16,
+    /// Last dynamic port.
+    pub max_dynamic_port: u16,
+    /// Ports never given out: `22,80,8000-8100`.
+    pub reserved_ports: String,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { min_dynamic_port: 20_000, max_dynamic_port: 32_000, reserved_ports: String::new() }
+    }
+}
+
+/// One named address of the machine.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostNetwork {
+    /// The address that ports with this `host_network` are published on.
+    pub address: IpAddr,
+}
+
+/// One driver.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Driver {
+    /// Whether it is loaded; as [`crate::backends`] decides for drivers of our own unless given.
+    pub enabled: Option<bool>,
+    /// Its component; drivers of our own are inside the program.
+    pub path: Option<PathBuf>,
+    /// What it may import; for drivers of our own, in place of their usual grants.
+    pub grants: Option<BTreeSet<Grant>>,
+    /// What it may ask of an engine.
+    pub policy: Policy,
+    /// Limits of each operation.
+    pub limits: OperationLimits,
+    /// Its own settings, checked against its settings schema.
+    pub config: Option<serde_json::Value>,
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Outcome<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::input(format!("configuration {}: {error}", path.display())))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads text; `name` stands for the file in errors.
+    fn parse(text: &str, name: &str) -> Outcome<Self> {
+        let value: hcl::Value =
+            hcl::from_str(text).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+        let config: Self = serde_path_to_error::deserialize(value.into_deserializer())
+            .map_err(|error| place::explain(name, text, error))?;
+        config.check().map_err(|problem| Failure::input(format!("{name}: {problem}")))?;
+        Ok(config)
+    }
+
+    /// Ports never given out.
+    pub fn reserved_ports(&self) -> Result<Vec<RangeInclusive<u16>>, String> {
+        let parts = self.ports.reserved_ports.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(|part| port_range(part).ok_or_else(|| format!("{part:?} is no port and no range of ports"))).collect()
+    }
+
+    /// What no single key shows.
+    fn check(&self) -> Result<(), String> {
+        if self.ports.min_dynamic_port > self.ports.max_dynamic_port || self.ports.min_dynamic_port == 0 {
+            return Err(format!(
+                "ports: the dynamic range {}-{} is empty",
+                self.ports.min_dynamic_port, self.ports.max_dynamic_port
+            ));
+        }
+        self.reserved_ports().map_err(|problem| format!("ports.reserved_ports: {problem}"))?;
+        if let (Some(address), None) = (self.http.address, &self.http.token_file) {
+            return Err(format!(
+                "http: address {address} without token_file: everybody who reaches the port could run anything here; \
+                 write a long random line into a file only you can read and name it in token_file"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `80` or `8000-8100`.
+fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first > 0 && first <= last).then_some(first..=last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        format!("{:?}", Config::parse(text, "agent.hcl").unwrap_err())
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let config = Config::parse(
+            r#"
+            data_dir   = "/srv/longshore"
+            datacenter = "lab"
+            http { address = "127.0.0.1:4646"
+                   token_file = "/srv/token" }
+            docker { endpoint = "unix:///run/other.sock" }
+            ports { reserved_ports = "22,80" }
+            host_network "public" { address = "10.0.0.7" }
+            driver "docker" {
+              grants = ["containers", "images", "http:engine"]
+              policy { allow_privileged = true }
+              config { gc = false }
+            }
+            driver "raw_exec" { enabled = true }
+            "#,
+            "agent.hcl",
+        )
+        .unwrap();
+        assert_eq!(config.datacenter.as_deref(), Some("lab"));
+        assert_eq!(config.ports.max_dynamic_port, 32_000);
+        assert_eq!(config.host_network["public"].address.to_string(), "10.0.0.7");
+        let docker = &config.driver["docker"];
+        assert!(docker.policy.allow_privileged);
+        assert!(docker.grants.as_ref().unwrap().contains(&Grant::Http("engine".into())));
+        assert_eq!(docker.config.as_ref().unwrap()["gc"], false);
+        assert_eq!(config.driver["raw_exec"].enabled, Some(true));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_place_and_remedy() {
+        let table = [
+            ("data_dri = \"/x\"", &["agent.hcl:1:1", "data_dri", "did you mean \\\"data_dir\\\"?"][..]),
+            (
+                "driver \"docker\" {\n  policy {\n    allow_privileges = true\n  }\n}",
+                &["agent.hcl:3:5", "allow_privileges", "did you mean \\\"allow_privileged\\\"?"],
+            ),
+            ("driver \"x\" {\n  grants = [\"root\"]\n}", &["agent.hcl:2:3", "unknown grant", "containers"]),
+            ("ports {\n  min_dynamic_port = 70000\n}", &["agent.hcl:2:3", "70000"]),
+            ("ports {\n  min_dynamic_port = 32001\n}", &["32001-32000 is empty"]),
+            ("http {\n  address = \"127.0.0.1:1\"\n}", &["without token_file"]),
+            ("http {\n  address = \"localhost\"\n}", &["agent.hcl:2:3", "socket address"]),
+            ("ports {\n  reserved_ports = \"22,x\"\n}", &["\\\"x\\\" is no port"]),
+            ("http = {", &["agent.hcl", "line 1"]),
+        ];
+        for (text, expected) in table {
+            let said = complaint(text);
+            for part in expected {
+                assert!(said.contains(part), "{text}: {said} lacks {part}");
+            }
+        }
+    }
+}

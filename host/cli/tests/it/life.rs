@@ -1,0 +1,73 @@
+//! How agents start and end.
+
+use std::{fs, process::Stdio};
+
+use crate::harness::{Station, terminate};
+
+#[test]
+fn a_second_agent_on_the_same_directory_is_refused() {
+    let station = Station::start();
+    let output = station.agent_command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("another agent listens on"), "{said}");
+    station.cli(&["node", "status"]).ok();
+}
+
+#[test]
+fn the_socket_of_a_dead_agent_is_replaced() {
+    let mut station = Station::start();
+    station.kill();
+    assert!(station.path("data/api.sock").exists());
+    station.launch();
+    station.cli(&["node", "status"]).ok();
+}
+
+#[test]
+fn something_else_at_the_sockets_place_is_left_alone() {
+    let station = Station::prepare("", &[]);
+    fs::create_dir_all(station.path("data")).unwrap();
+    fs::write(station.path("data/api.sock"), "precious").unwrap();
+    let output = station.agent_command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is no socket"));
+    assert_eq!(fs::read_to_string(station.path("data/api.sock")).unwrap(), "precious");
+}
+
+#[test]
+fn sigterm_ends_the_agent_well_even_while_somebody_waits() {
+    let station = Station::prepare("", &[]);
+    let mut agent = station.agent_command().stderr(Stdio::null()).spawn().unwrap();
+    crate::harness::eventually("the agent serves", || station.curl("/v1/agent/self"));
+    let mut waiting = station.command(&["node", "status"]);
+    waiting.spawn().unwrap().wait().unwrap();
+    let socket = station.path("data/api.sock");
+    let mut blocked = std::process::Command::new("curl")
+        .args(["-s", "--unix-socket", socket.to_str().unwrap(), "http://localhost/v1/jobs?index=1000000&wait=300s"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    terminate(&agent);
+    assert_eq!(agent.wait().unwrap().code(), Some(0));
+    assert!(blocked.wait().is_ok());
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_place_and_remedy() {
+    let station = Station::prepare("driver \"docker\" {\n  polciy {\n  }\n}\n", &[]);
+    let output = station.agent_command().output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("agent.hcl:2:3") && said.contains("\"policy\""), "{said}");
+}
+
+#[test]
+fn the_agent_logs_json_when_asked() {
+    let mut station = Station::with("", &["--log-format", "json"]);
+    let log = station.log();
+    let line = log.lines().next().unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert!(line["fields"]["message"].is_string(), "{line}");
+    station.kill();
+}

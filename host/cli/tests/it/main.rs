@@ -1,0 +1,14 @@
+//! The program as its users drive it: a real agent in a directory of its own, commands, curl, docker, ps.
+//!
+//! Each test starts its own agent ([`harness::Station`]) and leaves nothing behind. Waiting is always for a
+//! state, with a generous end; no test measures time.
+
+mod api;
+mod docker;
+mod harness;
+mod help;
+mod life;
+mod raw_exec;
+mod refusals;
+mod tcp;
+mod wasm;
