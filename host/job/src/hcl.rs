@@ -68,10 +68,10 @@ pub(crate) fn read(source: &Source, options: &ParseOptions, base: PathBuf) -> Re
         functions: &Functions::JOB,
         files: &files,
         budget: &budget,
-        unset: &[],
+        unset: None,
     };
     let variables = variables::read(&body, source, options, &budget, &mut found);
-    evaluator.unset = &variables.unset;
+    evaluator.unset = Some(&variables.unset);
     let scope = locals::read(&body, source, evaluator, variables.values, &mut found);
     let Some(job) = job.filter(|_| !found.has_errors()) else {
         return Err(found);

@@ -10,12 +10,17 @@ use serde::Serialize;
 pub struct Source {
     name: Arc<str>,
     text: Arc<str>,
+    /// Offset of the first byte of each line.
+    lines: Arc<[usize]>,
 }
 
 impl Source {
     /// Names a text; the name is what errors show.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        let text = text.into();
+        let ends = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        Self { name: name.into(), text, lines }
     }
 
     /// What errors call it.
@@ -47,10 +52,9 @@ impl Source {
     }
 
     fn position(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        (line, before[line_start..].chars().count() + 1)
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines[line - 1];
+        (line, self.text[start..offset].chars().count() + 1)
     }
 }
 

@@ -54,6 +54,9 @@ impl Report {
             self.error("/Priority", "job priority must be between [1, 100]");
         }
         self.constraints(&job.constraints, "", false);
+        if let Some(update) = &job.update {
+            self.update(job.kind, update, "/Update");
+        }
         if job.task_groups.is_empty() {
             self.error("/TaskGroups", "Missing job task groups");
         }
@@ -86,7 +89,8 @@ impl Report {
         }
         self.constraints(&group.constraints, at, false);
         self.restart(&group.restart_policy, &format!("{at}/RestartPolicy"));
-        if let Some(update) = &group.update {
+        // The job's own was checked already, and is part of every group's.
+        if let Some(update) = group.update.as_ref().filter(|update| Some(*update) != job.update.as_ref()) {
             self.update(job.kind, update, &format!("{at}/Update"));
         }
         self.networks(group, at);
@@ -96,16 +100,16 @@ impl Report {
 
     fn disk(&mut self, group: &TaskGroup, at: &str) {
         let disk = group.ephemeral_disk.size_mb;
-        let logs: u64 = group
-            .tasks
-            .iter()
-            .map(|task| u64::from(task.logs.max_files) * u64::from(task.logs.max_file_size_mb))
-            .fold(0, u64::saturating_add);
         if disk < 10 {
-            self.error(format!("{at}/EphemeralDisk/SizeMB"), format!("minimum DiskMB value is 10; got {disk}"));
-        } else if logs >= disk {
-            let summary = format!("log storage ({logs} MB) must be less than requested disk capacity ({disk} MB)");
-            self.error(format!("{at}/EphemeralDisk/SizeMB"), summary);
+            let summary = format!("minimum DiskMB value is 10; got {disk}");
+            return self.error(format!("{at}/EphemeralDisk/SizeMB"), summary);
+        }
+        for (index, task) in group.tasks.iter().enumerate() {
+            let logs = u64::from(task.logs.max_files) * u64::from(task.logs.max_file_size_mb);
+            if logs >= disk {
+                let summary = format!("log storage ({logs} MB) must be less than requested disk capacity ({disk} MB)");
+                self.error(format!("{at}/Tasks/{index}/LogConfig"), summary);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! limits, and fails on names it does not know, which in a job file are most of them: `${NOMAD_PORT_http}` is for
 //! the machine to fill in. So the tree is walked here.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use hcl_edit::Span;
@@ -39,7 +40,7 @@ pub struct Evaluator<'a> {
     /// What may still be produced.
     pub budget: &'a Budget,
     /// Variables without a value; using one is an error of its own.
-    pub unset: &'a [String],
+    pub unset: Option<&'a HashSet<String>>,
 }
 
 impl Evaluator<'_> {

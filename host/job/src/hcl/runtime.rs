@@ -26,7 +26,7 @@ fn run(text: &str, template: &Template, scope: &Scope) -> Result<Value, String> 
         functions: &Functions::RUNTIME,
         files: &Files::Disabled,
         budget: &Budget::default(),
-        unset: &[],
+        unset: None,
     };
     let whole = hcl_edit::expr::Expression::from(text);
     evaluator.template_value(template, &whole, scope).map_err(|fault| fault.detail)

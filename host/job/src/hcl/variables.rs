@@ -1,4 +1,8 @@
-//! Variables: what is declared in the file, and the values given from outside.
+//! Variables: what is declared in the file, and in [`given`] the values from outside.
+
+mod given;
+
+use std::collections::{HashMap, HashSet};
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
@@ -13,18 +17,15 @@ use super::header;
 use super::scope::Scope;
 use super::types::Type;
 use crate::ParseOptions;
-use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::diagnostics::Diagnostics;
 use crate::source::Source;
 use crate::suggest::did_you_mean;
-
-/// Prefix of environment variables that set variables.
-const PREFIX: &str = "NOMAD_VAR_";
 
 /// Values of all variables that have one, and the names of the others.
 #[derive(Default)]
 pub struct Variables {
     pub values: Map<String, Value>,
-    pub unset: Vec<String>,
+    pub unset: HashSet<String>,
 }
 
 /// One declared variable.
@@ -48,7 +49,7 @@ pub fn read(
     budget: &Budget,
     found: &mut Diagnostics,
 ) -> Variables {
-    let mut reader = Reader { source, budget, found, declared: Vec::new() };
+    let mut reader = Reader { source, budget, found, declared: Vec::new(), index: HashMap::new() };
     for block in body.blocks() {
         match block.ident.as_str() {
             "variable" => reader.declare(block),
@@ -56,9 +57,7 @@ pub fn read(
             _ => {}
         }
     }
-    reader.from_environment(options);
-    reader.from_files(options);
-    reader.from_options(options);
+    reader.take_given(options);
     reader.finish()
 }
 
@@ -67,6 +66,8 @@ struct Reader<'b, 'a> {
     budget: &'a Budget,
     found: &'a mut Diagnostics,
     declared: Vec<Variable<'b>>,
+    /// Place of each name in `declared`.
+    index: HashMap<String, usize>,
 }
 
 impl<'b> Reader<'b, '_> {
@@ -89,6 +90,18 @@ impl<'b> Reader<'b, '_> {
         }
         let mut variable =
             Variable { name, kind: Type::Any, typed: false, value: None, origin: "default", rules: Vec::new(), place };
+        let default = self.declaration(&mut variable, block);
+        if let Some(default) = default {
+            match self.default_value(&variable, default) {
+                Ok(value) => variable.value = Some(value),
+                Err(fault) => self.error(fault),
+            }
+        }
+        self.add(variable);
+    }
+
+    /// What the block says; the default is evaluated when the type is known.
+    fn declaration(&mut self, variable: &mut Variable<'b>, block: &'b Block) -> Option<&'b Expression> {
         let mut default = None;
         for structure in block.body.iter() {
             match structure {
@@ -113,13 +126,7 @@ impl<'b> Reader<'b, '_> {
                 }
             }
         }
-        if let Some(default) = default {
-            match self.default_value(&variable, default) {
-                Ok(value) => variable.value = Some(value),
-                Err(fault) => self.error(fault),
-            }
-        }
-        self.add(variable);
+        default
     }
 
     fn default_value(&self, variable: &Variable, expr: &Expression) -> Outcome<Value> {
@@ -154,118 +161,14 @@ impl<'b> Reader<'b, '_> {
     }
 
     fn add(&mut self, variable: Variable<'b>) {
-        match self.declared.iter().find(|other| other.name == variable.name) {
-            None => self.declared.push(variable),
-            Some(other) => {
-                let before = self.source.locate(&other.place);
-                let detail =
-                    format!("Duplicate {} variable definition found; the first is at {before}.", variable.name);
-                self.error(Fault::new(variable.place, "Duplicate variable", detail));
-            }
-        }
-    }
-
-    fn from_environment(&mut self, options: &ParseOptions) {
-        for (key, text) in &options.env {
-            if let Some(name) = key.strip_prefix(PREFIX) {
-                if self.declared.iter().any(|variable| variable.name == name) {
-                    self.set_text(name, text, "environment", &format!("<value for var.{name} from {key}>"));
-                }
-            }
-        }
-    }
-
-    fn from_options(&mut self, options: &ParseOptions) {
-        for (name, text) in &options.variables {
-            if self.declared.iter().any(|variable| variable.name == *name) {
-                self.set_text(name, text, "command line", &format!("<value for var.{name} from -var>"));
-            } else if options.strict {
-                let hint = did_you_mean(name, self.declared.iter().map(|v| v.name.as_str()));
-                self.found.push(Diagnostic::error(
-                    "Undefined -var variable",
-                    format!(
-                        "A {name:?} variable was passed in the command line but was not found in \
-                         known variables. To declare variable {name:?}, place this block in your \
-                         job file: variable {name:?} {{}}.{hint}"
-                    ),
-                ));
-            }
-        }
-    }
-
-    /// Text is taken as it is for variables of type string or without type, and read as HCL for others.
-    fn set_text(&mut self, name: &str, text: &str, origin: &'static str, shown: &str) {
-        let Some(index) = self.declared.iter().position(|variable| variable.name == name) else {
-            return;
+        let known = self.index.get(&variable.name).and_then(|index| self.declared.get(*index));
+        let Some(other) = known else {
+            self.index.insert(variable.name.clone(), self.declared.len());
+            return self.declared.push(variable);
         };
-        let source = Source::new(shown, text);
-        let variable = &self.declared[index];
-        let literal = !variable.typed || variable.kind == Type::Text;
-        let value = if literal { Ok(Value::from(text)) } else { parse_value(&source, self.budget) };
-        self.found.add_source(&source);
-        match value.and_then(|value| compatible(variable, value, origin, 0..text.len())) {
-            Ok(value) => {
-                self.declared[index].value = Some(value);
-                self.declared[index].origin = origin;
-            }
-            Err(fault) => self.found.push(fault.diagnostic(&source)),
-        }
-    }
-
-    fn from_files(&mut self, options: &ParseOptions) {
-        for path in &options.var_files {
-            let name = path.display().to_string();
-            match std::fs::read_to_string(path) {
-                Ok(text) if text.len() <= crate::LARGEST_SOURCE => {
-                    self.from_file(&Source::new(name, text), options);
-                }
-                Ok(_) => self.found.push(Diagnostic::error("Variable file too large", name)),
-                Err(error) => {
-                    self.found.push(Diagnostic::error("Failed to read variable file", format!("{name}: {error}")))
-                }
-            }
-        }
-    }
-
-    fn from_file(&mut self, source: &Source, options: &ParseOptions) {
-        self.found.add_source(source);
-        let body = match super::json_body::variables(source)
-            .and_then(|source| super::parse(&source).map(|body| (source, body)))
-        {
-            Ok(parsed) => parsed,
-            Err(found) => return self.found.extend(found),
-        };
-        let (source, body) = (&body.0, &body.1);
-        for block in body.blocks() {
-            let detail = format!(
-                "A .var file gives values, name = value; {:?} blocks belong in the job file.",
-                block.ident.as_str()
-            );
-            let item = Diagnostic::error("Variable declaration in a .var file", detail);
-            self.found.push(item.in_source(source, &header(block)));
-        }
-        for attribute in body.attributes() {
-            let name = attribute.key.as_str();
-            let place = attribute.key.span().unwrap_or_default();
-            let Some(index) = self.declared.iter().position(|variable| variable.name == name) else {
-                if options.strict {
-                    let hint = did_you_mean(name, self.declared.iter().map(|v| v.name.as_str()));
-                    let detail = format!("A {name:?} variable was set but was not found in known variables.{hint}");
-                    let item = Diagnostic::error("Undefined variable", detail);
-                    self.found.push(item.in_source(source, &place));
-                }
-                continue;
-            };
-            let value = evaluate(source.text(), self.budget, &attribute.value, &Scope::new());
-            let place = super::eval::span(&attribute.value);
-            match value.and_then(|value| compatible(&self.declared[index], value, "var-file", place)) {
-                Ok(value) => {
-                    self.declared[index].value = Some(value);
-                    self.declared[index].origin = "var-file";
-                }
-                Err(fault) => self.found.push(fault.diagnostic(source)),
-            }
-        }
+        let before = self.source.locate(&other.place);
+        let detail = format!("Duplicate {} variable definition found; the first is at {before}.", variable.name);
+        self.error(Fault::new(variable.place, "Duplicate variable", detail));
     }
 
     /// Checks each value by the variable's own rules.
@@ -273,7 +176,7 @@ impl<'b> Reader<'b, '_> {
         let mut variables = Variables::default();
         for variable in std::mem::take(&mut self.declared) {
             let Some(value) = variable.value.clone() else {
-                variables.unset.push(variable.name);
+                variables.unset.insert(variable.name);
                 continue;
             };
             for rule in &variable.rules {
@@ -308,22 +211,6 @@ impl<'b> Reader<'b, '_> {
     }
 }
 
-fn compatible(variable: &Variable, value: Value, origin: &str, place: std::ops::Range<usize>) -> Outcome<Value> {
-    variable.kind.convert(value).map_err(|why| {
-        let detail =
-            format!("The value for variable {:?} from {origin} is not compatible with its type: {why}.", variable.name);
-        Fault::new(place, format!("Invalid value for {origin} variable"), detail)
-    })
-}
-
-fn parse_value(source: &Source, budget: &Budget) -> Outcome<Value> {
-    let expr = hcl_edit::parser::parse_expr(source.text()).map_err(|error| {
-        let at = error.location().offset();
-        Fault::new(at..at, "Invalid expression", format!("The parser says: {}.", error.message()))
-    })?;
-    evaluate(source.text(), budget, &expr, &Scope::new())
-}
-
 fn evaluate(text: &str, budget: &Budget, expr: &Expression, scope: &Scope) -> Outcome<Value> {
     with_evaluator(text, budget).value(expr, scope)
 }
@@ -336,6 +223,6 @@ fn with_evaluator<'a>(text: &'a str, budget: &'a Budget) -> Evaluator<'a> {
         functions: &Functions::JOB,
         files: &Files::Disabled,
         budget,
-        unset: &[],
+        unset: None,
     }
 }

@@ -53,7 +53,11 @@ impl Report {
         }
         let fixed = !constraint.right.contains("${");
         if let Some(Err(why)) = (operator == "regexp" && fixed).then(|| regex::Regex::new(&constraint.right)) {
-            self.error(at, format!("Regular expression failed to compile: {why}"));
+            // The library draws the expression over several lines; the last one says what is wrong.
+            let why = why.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let summary = format!("Regular expression failed to compile: {why}");
+            self.error(format!("{at}/RTarget"), summary);
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Every kind of error, as people see it.
+
+use longshore_job::{ParseOptions, SourceMap, parse_str};
+
+/// A name for the kind of mistake, and a job file that makes it.
+const MISTAKES: &[(&str, &str)] = &[
+    ("syntax", "job \"j\" {\n  group \"g\" {\n    count = \n  }\n}"),
+    ("brace", "job \"j\" {\n  group \"g\" {\n"),
+    ("no job", "locals {\n  a = 1\n}"),
+    ("two jobs", "job \"a\" {}\njob \"b\" {}"),
+    ("top level", "jobs \"j\" {}\nx = 1"),
+    ("labels", "job {\n  group \"a\" \"b\" {\n  }\n}"),
+    ("unknown argument", "job \"j\" {\n  datacenter = [\"dc1\"]\n  frobnicate = 1\n  group = 1\n}"),
+    ("unknown block", "job \"j\" {\n  gruop \"g\" {\n  }\n  datacenters {\n  }\n}"),
+    (
+        "types",
+        "job \"j\" {\n  type = \"servce\"\n  datacenters = \"dc1\"\n  all_at_once = \"maybe\"\n  priority = 500\n}",
+    ),
+    (
+        "duration",
+        "job \"j\" {\n  group \"g\" {\n    shutdown_delay = \"5\"\n    task \"t\" {\n      driver = \"d\"\n      kill_timeout = \"1d\"\n    }\n  }\n}",
+    ),
+    (
+        "refused",
+        "job \"j\" {\n  periodic {\n    cron = \"* * * * *\"\n  }\n  group \"g\" {\n    service {\n      name = \"x\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      template {\n        data = \"x\"\n      }\n      vault {}\n    }\n  }\n}",
+    ),
+    (
+        "structure",
+        "job \"j\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      leader = true\n    }\n    task \"t\" {\n      leader = true\n    }\n    task \"alloc\" {\n      driver = \"d\"\n    }\n  }\n  group \"g\" {\n  }\n}",
+    ),
+    (
+        "only hooks",
+        "job \"j\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      lifecycle {\n        hook = \"prestart\"\n      }\n    }\n  }\n}",
+    ),
+    (
+        "resources",
+        "job \"j\" {\n  group \"g\" {\n    ephemeral_disk {\n      size = 50\n    }\n    task \"t\" {\n      driver = \"d\"\n      resources {\n        cpu    = 100\n        cores  = 1\n        memory = 5\n        disk   = 3\n      }\n      logs {\n        max_files = 0\n      }\n    }\n  }\n}",
+    ),
+    (
+        "restart",
+        "job \"j\" {\n  group \"g\" {\n    restart {\n      attempts = 10\n      interval = \"1m\"\n      delay    = \"10s\"\n      mode     = \"dealy\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      restart {\n        interval = \"1s\"\n      }\n    }\n  }\n}",
+    ),
+    (
+        "restart numbers",
+        "job \"j\" {\n  group \"g\" {\n    restart {\n      attempts = 10\n      interval = \"1m\"\n      delay    = \"10s\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      restart {\n        attempts = 0\n        mode     = \"delay\"\n      }\n    }\n  }\n}",
+    ),
+    (
+        "constraint",
+        "job \"j\" {\n  constraint {\n    attribute = \"a\"\n    operator  = \"regex\"\n    value     = \"b\"\n  }\n  constraint {\n    regexp = \"(\"\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      constraint {\n        distinct_hosts = true\n      }\n    }\n  }\n}",
+    ),
+    (
+        "update",
+        "job \"j\" {\n  type = \"batch\"\n  update {\n    healthy_deadline = \"20m\"\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
+        "system count",
+        "job \"a b\" {\n  type = \"system\"\n  group \"g\" {\n    count = 2\n    task \"x/y\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
+        "several expressions",
+        "variable \"region\" {\n  default = 1\n}\njob \"j\" {\n  meta {\n    a = var.regoin\n    b = upper(\n      \"x\",\n      1)\n    c = [1][5]\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = local.nope\n    }\n  }\n}",
+    ),
+    (
+        "dynamic",
+        "job \"j\" {\n  dynamic \"gruop\" {\n    for_each = [1]\n    content {}\n  }\n  dynamic \"group\" {\n    for_each = node.list\n    content {}\n  }\n  dynamic \"group\" {\n    for_each = [1]\n  }\n}",
+    ),
+];
+
+fn found(text: &str) -> longshore_job::Diagnostics {
+    match parse_str("job.hcl", text, &ParseOptions::default()) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(found) => found,
+    }
+}
+
+#[test]
+fn errors_in_one_line_each() {
+    let mut out = String::new();
+    for (name, text) in MISTAKES {
+        out.push_str(&format!("## {name}\n{}\n", found(text).plain()));
+    }
+    insta::assert_snapshot!("plain", out);
+}
+
+#[test]
+fn errors_drawn_for_people() {
+    let mut out = String::new();
+    for (name, text) in
+        MISTAKES.iter().filter(|(name, _)| ["unknown argument", "several expressions", "refused"].contains(name))
+    {
+        out.push_str(&format!("## {name}\n{}\n", found(text).graphical(false)));
+    }
+    insta::assert_snapshot!("graphical", out);
+}
+
+#[test]
+fn colour_is_only_added_when_asked_for() {
+    let found = found("job \"j\" {\n  x = 1\n}");
+    assert!(!found.graphical(false).contains('\u{1b}'));
+    assert!(found.graphical(true).contains('\u{1b}'));
+}
+
+#[test]
+fn errors_as_json_carry_place_and_path() {
+    let found = found("job \"j\" {\n  group \"g\" {\n    task \"t\" {\n    }\n  }\n}");
+    insta::assert_snapshot!("json", format!("{:#}", found.to_json()));
+}
+
+/// What a driver says of its configuration later still finds its line.
+#[test]
+fn places_in_config_are_found_again() {
+    let text = "job \"j\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      config {\n        image = \"x\"\n        args  = [\n          \"a\",\n          { b = 1 },\n        ]\n        mount {\n          source = \"s\"\n        }\n      }\n    }\n  }\n}";
+    let parsed = parse_str("job.hcl", text, &ParseOptions::default()).unwrap();
+    for (within, expected) in [
+        ("/image", "job.hcl:6,17-20"),
+        ("/args/0", "job.hcl:8,11-14"),
+        ("/args/1/b", "job.hcl:9,17-18"),
+        ("/mount/0/source", "job.hcl:12,20-23"),
+        ("/mount/0/type", "job.hcl:11,9-14"),
+        ("/missing", "job.hcl:5,7-13"),
+        ("", "job.hcl:5,7-13"),
+    ] {
+        let pointer = SourceMap::config_pointer(&parsed.job, "g", "t", within).unwrap();
+        assert_eq!(parsed.map.find(&pointer).unwrap().to_string(), expected, "{within}");
+    }
+    assert_eq!(SourceMap::config_pointer(&parsed.job, "g", "other", ""), None);
+}

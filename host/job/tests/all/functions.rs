@@ -1,0 +1,166 @@
+//! Functions and expressions, by input and result.
+
+use serde_json::{Value, json};
+
+use crate::expression;
+
+#[test]
+fn expressions_have_these_values() {
+    for (expr, expected) in [
+        ("1 + 2 * 3", json!(7)),
+        ("10 / 4", json!(2.5)),
+        ("10 / 5", json!(2)),
+        ("7 % 3", json!(1)),
+        ("-5 + \"6\"", json!(1)),
+        ("1 == 1.0 && !false", json!(true)),
+        ("\"1\" == 1", json!(false)),
+        ("false && (1 > \"x\")", json!(false)),
+        ("3 >= 2 ? \"yes\" : \"no\"", json!("yes")),
+        ("\"${1 + 1}\"", json!(2)),
+        ("\"a${1 + 1}\"", json!("a2")),
+        ("\"a${true}b${1.5}\"", json!("atrueb1.5")),
+        ("[for x in [1, 2, 3] : x * 2 if x > 1]", json!([4, 6])),
+        ("[for i, x in [\"a\", \"b\"] : \"${i}${x}\"]", json!(["0a", "1b"])),
+        ("{ for k, v in { b = 1, a = 2 } : upper(k) => v }", json!({"A": 2, "B": 1})),
+        ("{ for x in [\"ab\", \"ac\"] : substr(x, 0, 1) => x... }", json!({"a": ["ab", "ac"]})),
+        ("[{ a = 1 }, { a = 2 }][*].a", json!([1, 2])),
+        ("[{ a = [1, 2] }].*.a[0]", json!([1, 2])),
+        ("{ a = { b = [1, 2] } }.a.b[1]", json!(2)),
+        ("{ a = 1 }[\"a\"]", json!(1)),
+        ("{ (upper(\"k\")) = 1, \"l\": 2 }", json!({"K": 1, "l": 2})),
+        ("\"%{ if true }yes%{ else }no%{ endif }\"", json!("yes")),
+        ("\"%{ for x in [1, 2] }${x},%{ endfor }\"", json!("1,2,")),
+        ("\"a  ${~ \"b\" ~}  c\"", json!("abc")),
+        ("<<-EOF\n    a\n      b\n    EOF\n", json!("a\n  b\n")),
+        ("9007199254740993", json!(9_007_199_254_740_993_i64)),
+        ("1e3", json!(1000)),
+    ] {
+        assert_eq!(expression(expr), Ok(expected), "{expr}");
+    }
+}
+
+#[test]
+fn functions_have_these_results() {
+    for (expr, expected) in [
+        ("abs(-3)", json!(3)),
+        ("base64decode(base64encode(\"hällo\"))", json!("hällo")),
+        ("can(local.x)", json!(false)),
+        ("try(local.x, \"fallback\")", json!("fallback")),
+        ("ceil(1.2)", json!(2)),
+        ("floor(-1.2)", json!(-2)),
+        ("chomp(\"a\\n\\n\")", json!("a")),
+        ("chunklist([1, 2, 3], 2)", json!([[1, 2], [3]])),
+        ("cidrhost(\"10.12.127.0/20\", 268)", json!("10.12.113.12")),
+        ("cidrhost(\"10.0.0.0/8\", -2)", json!("10.255.255.254")),
+        ("cidrnetmask(\"172.16.0.0/12\")", json!("255.240.0.0")),
+        ("cidrsubnet(\"172.16.0.0/12\", 4, 2)", json!("172.18.0.0/16")),
+        ("cidrsubnet(\"fd00::/48\", 16, 162)", json!("fd00:0:0:a2::/64")),
+        ("cidrsubnets(\"10.1.0.0/16\", 4, 4, 8)", json!(["10.1.0.0/20", "10.1.16.0/20", "10.1.32.0/24"])),
+        ("coalesce(null, \"a\")", json!("a")),
+        ("coalescelist([], [1])", json!([1])),
+        ("compact([\"a\", \"\", null])", json!(["a"])),
+        ("concat([1], [2, 3])", json!([1, 2, 3])),
+        ("contains([1, 2], 2)", json!(true)),
+        ("distinct([1, 2, 1])", json!([1, 2])),
+        ("element([\"a\", \"b\"], 3)", json!("b")),
+        ("flatten([[1, [2]], 3])", json!([1, 2, 3])),
+        ("format(\"%s-%03d-%.1f-%q-%%\", \"a\", 7, 1.25, \"x\")", json!("a-007-1.2-\"x\"-%")),
+        ("format(\"%5s|%-5s|%x|%t|%v\", \"a\", \"b\", 255, true, [1])", json!("    a|b    |ff|true|[1]")),
+        ("formatlist(\"%s:%d\", [\"a\", \"b\"], 80)", json!(["a:80", "b:80"])),
+        ("indent(2, \"a\\nb\")", json!("a\n  b")),
+        ("index([\"a\", \"b\"], 1)", json!("b")),
+        ("join(\",\", [\"a\", 1])", json!("a,1")),
+        ("jsondecode(\"{\\\"a\\\": [1]}\")", json!({"a": [1]})),
+        ("jsonencode({ b = 1, a = [true, null] })", json!("{\"a\":[true,null],\"b\":1}")),
+        ("keys({ b = 1, a = 2 })", json!(["a", "b"])),
+        ("values({ b = 1, a = 2 })", json!([2, 1])),
+        ("length(\"häh\") + length([1]) + length({ a = 1 })", json!(5)),
+        ("log(8, 2)", json!(3)),
+        ("lookup({ a = 1 }, \"b\", 9)", json!(9)),
+        ("lower(\"ABC\")", json!("abc")),
+        ("max([1, 5, 3]...)", json!(5)),
+        ("min(4, 2)", json!(2)),
+        ("merge({ a = 1 }, { a = 2, b = 3 })", json!({"a": 2, "b": 3})),
+        ("md5(\"a\")", json!("0cc175b9c0f1b6a831c399e269772661")),
+        ("parseint(\"ff\", 16)", json!(255)),
+        ("pow(2, 10)", json!(1024)),
+        ("range(3)", json!([0, 1, 2])),
+        ("range(1, 8, 3)", json!([1, 4, 7])),
+        ("regex_replace(\"a1b22\", \"[0-9]+\", \"#\")", json!("a#b#")),
+        ("replace(\"a.b.c\", \".\", \"-\")", json!("a-b-c")),
+        ("reverse([1, 2])", json!([2, 1])),
+        ("setintersection([\"b\", \"a\"], [\"a\", \"c\"])", json!(["a"])),
+        ("setproduct([\"a\", \"b\"], [1, 2])", json!([["a", 1], ["a", 2], ["b", 1], ["b", 2]])),
+        ("setunion([\"b\"], [\"a\", \"b\"])", json!(["a", "b"])),
+        ("sha1(\"a\")", json!("86f7e437faa5a7fce15d1ddcb9eaeaea377667b8")),
+        ("substr(sha256(\"a\"), 0, 8)", json!("ca978112")),
+        ("substr(sha512(\"a\"), 0, 8)", json!("1f40fc92")),
+        ("signum(-4)", json!(-1)),
+        ("slice([1, 2, 3], 1, 3)", json!([2, 3])),
+        ("sort([\"b\", \"a\"])", json!(["a", "b"])),
+        ("split(\",\", \"a,b\")", json!(["a", "b"])),
+        ("strlen(\"häh\")", json!(3)),
+        ("strrev(\"abc\")", json!("cba")),
+        ("substr(\"hello\", -3, -1)", json!("llo")),
+        ("title(\"hello world\")", json!("Hello World")),
+        ("trim(\"--a--\", \"-\")", json!("a")),
+        ("trimprefix(\"v1\", \"v\")", json!("1")),
+        ("trimsuffix(\"a.hcl\", \".hcl\")", json!("a")),
+        ("trimspace(\" a \")", json!("a")),
+        ("upper(\"a\")", json!("A")),
+        ("urlencode(\"a b&ü/-_.~\")", json!("a+b%26%C3%BC%2F-_.~")),
+        ("zipmap([\"a\", \"b\"], [1, 2])", json!({"a": 1, "b": 2})),
+    ] {
+        assert_eq!(expression(expr), Ok(expected), "{expr}");
+    }
+}
+
+#[test]
+fn wrong_calls_say_why() {
+    for (expr, expected) in [
+        ("uper(\"a\")", "Call to unknown function; There is no function named \"uper\". Did you mean \"upper\"?"),
+        ("upper()", "Not enough function arguments; Function \"upper\" expects 1 argument(s), got 0."),
+        ("upper(1, 2)", "Too many function arguments"),
+        ("upper([])", "Invalid value for argument 1 of \"upper\": string required, got list."),
+        ("upper(null)", "argument must not be null"),
+        ("element([], 0)", "cannot use element function with an empty list"),
+        ("jsondecode(\"{\")", "Error in function call"),
+        ("file(\"x\")", "filesystem function disabled"),
+        ("fileexists(\"x\")", "filesystem function disabled"),
+        ("abspath(\"x\")", "filesystem function disabled"),
+        ("uuidv4()", "The function \"uuidv4\" is not supported yet."),
+        ("range(0, 5000)", "more than 1024 values were generated"),
+        ("format(\"%d\", \"x\")", "whole number required"),
+        ("format(\"%s\")", "not enough arguments"),
+        ("max([1]..., 2)", "Invalid syntax"),
+        ("1 / 0", "Cannot divide by zero."),
+        ("{ for x in [1, 1] : \"a\" => x }", "Duplicate object key"),
+        ("\"a${null}\"", "The expression result is null."),
+        ("\"a${[1]}\"", "string required"),
+        ("1 ? 2 : 3", "Unsuitable value for condition: a bool is required."),
+    ] {
+        let said = expression(expr).expect_err(expr);
+        assert!(said.contains(expected), "{expr}: {said}");
+    }
+}
+
+#[test]
+fn file_functions_look_beside_the_job_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::write(folder.path().join("page.html"), "hello").unwrap();
+    std::fs::write(folder.path().join("sub/more.html"), "more").unwrap();
+    let text = crate::task_text(
+        "config {\n a = file(\"page.html\")\n b = filebase64(\"page.html\")\n c = fileexists(\"no\")\n \
+         d = fileset(\".\", \"**/*.html\")\n e = basename(\"a/b.c\")\n f = dirname(\"a/b.c\")\n}",
+    );
+    let path = folder.path().join("job.hcl");
+    std::fs::write(&path, text).unwrap();
+    let options = longshore_job::ParseOptions { allow_files: true, ..Default::default() };
+    let parsed = longshore_job::parse_file(&path, &options).unwrap();
+    let config: &Value = &parsed.job.task_groups[0].tasks[0].config;
+    let expected = json!({
+        "a": "hello", "b": "aGVsbG8=", "c": false, "d": ["page.html", "sub/more.html"], "e": "b.c", "f": "a",
+    });
+    assert_eq!(*config, expected);
+}

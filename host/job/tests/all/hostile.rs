@@ -1,0 +1,216 @@
+//! Input made to hurt: an error each, no panic, and neither time nor memory without bound.
+
+use longshore_job::{ParseOptions, from_json, parse_file, parse_str};
+
+fn said(text: &str) -> String {
+    match parse_str("evil.hcl", text, &ParseOptions::default()) {
+        Ok(_) => "accepted".into(),
+        Err(found) => {
+            found.graphical(false);
+            found.plain()
+        }
+    }
+}
+
+fn expression(expr: &str) -> String {
+    said(&crate::task_text(&format!("config {{\n x = {expr}\n}}")))
+}
+
+#[test]
+fn empty_and_unreadable_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job.hcl");
+    for (bytes, expected) in [
+        (&b""[..], "Missing job block"),
+        (b" \n\t", "Missing job block"),
+        (b"# only a comment\n", "Missing job block"),
+        (b"job \"\xff\" {}", "not UTF-8 text (byte 5)"),
+        (b"\x00\x01\x02", "Invalid syntax"),
+        (b"{", "Invalid JSON"),
+        (b"}", "Invalid syntax"),
+        (b"{}", "Missing job ID"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let found = parse_file(&path, &ParseOptions::default()).unwrap_err().plain();
+        assert!(found.contains(expected) && found.contains("job.hcl") || expected == "Missing job ID", "{found}");
+        assert!(found.contains(expected), "{found}");
+    }
+    let missing = parse_file(&folder.path().join("none.hcl"), &ParseOptions::default()).unwrap_err();
+    assert!(missing.plain().contains("Failed to read job file"));
+    let directory = parse_file(folder.path(), &ParseOptions::default()).unwrap_err();
+    assert!(directory.plain().contains("is a directory"));
+}
+
+#[test]
+fn a_file_of_more_than_a_mebibyte_is_refused_unread() {
+    let text = format!("# {}", "x".repeat(1 << 20));
+    assert!(said(&text).contains("Job file too large"));
+    assert!(from_json(text.as_bytes()).unwrap_err().plain().contains("Job too large"));
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
+    let deep = 50_000;
+    for (open, close) in
+        [("[", "]"), ("(", ")"), ("{a=", "}"), ("!", ""), ("-", ""), ("\"${", "}\""), ("true ? 1 : ", "1"), ("f(", ")")]
+    {
+        let text = format!("{}1{}", open.repeat(deep), close.repeat(deep));
+        let found = expression(&text);
+        assert!(found.contains("evil.hcl"), "{open}: {found}");
+    }
+    let blocks = format!("{}{}", "a {\n".repeat(deep), "}\n".repeat(deep));
+    assert!(said(&crate::task_text(&format!("config {{\n{blocks}}}"))).contains("evil.hcl"));
+    let sums = format!("1{}", " + 1".repeat(deep));
+    assert!(expression(&sums).contains("evil.hcl"));
+    let path = format!("a{}", ".b".repeat(deep));
+    assert_eq!(expression(&path), "accepted", "a long path is text like any other");
+    let json = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
+    assert!(from_json(json.as_bytes()).unwrap_err().plain().contains("Invalid JSON"));
+    assert!(expression(&format!("jsondecode(\"{json}\")")).contains("Error in function call"));
+}
+
+#[test]
+fn deep_values_made_step_by_step_are_an_error() {
+    let steps: String = (1..5_000).map(|n| format!("l{n} = [local.l{}]\n", n - 1)).collect();
+    let text = format!("locals {{\nl0 = 1\n{steps}}}\n{}", crate::task_text("config {\n x = local.l4999\n}"));
+    let found = said(&text);
+    assert!(found.contains("Result too large; Values may be nested at most"), "{found}");
+}
+
+#[test]
+fn a_long_chain_of_locals_is_fine() {
+    let steps: String = (1..5_000).map(|n| format!("l{n} = local.l{}\n", n - 1)).collect();
+    let text = format!("locals {{\nl0 = 1\n{steps}}}\n{}", crate::task_text("config {\n x = local.l4999\n}"));
+    assert_eq!(said(&text), "accepted");
+}
+
+#[test]
+fn billion_laughs_are_cut_short() {
+    for double in [
+        "\"${local.lN}${local.lN}\"",
+        "[local.lN, local.lN]",
+        "concat(local.lN, local.lN)",
+        "jsonencode([local.lN, local.lN])",
+    ] {
+        let first = if double.starts_with("concat") { "[1]" } else { "\"ha\"" };
+        let steps: String =
+            (1..60).map(|n| format!("l{n} = {}\n", double.replace("lN", &format!("l{}", n - 1)))).collect();
+        let text = format!("locals {{\nl0 = {first}\n{steps}}}\n{}", crate::task_text("config {\n x = local.l59\n}"));
+        let found = said(&text);
+        assert!(found.contains("may produce at most") || found.contains("would be larger"), "{double}: {found}");
+    }
+}
+
+#[test]
+fn loops_and_functions_cannot_be_made_to_explode() {
+    let loops = "[for a in range(1000) : [for b in range(1000) : [for c in range(1000) : c]]]";
+    let product = "setproduct(range(1000), range(1000), range(1000), range(1000))";
+    for expr in [
+        loops,
+        product,
+        "format(\"%999999999d\", 1)",
+        "format(\"%.999999999f\", 1)",
+        "format(\"%99999999999999999999d\", 1)",
+        "indent(999999999, \"a\\nb\")",
+        "indent(-1, \"a\")",
+        "join(format(\"%5000000s\", \"a\"), range(1000))",
+        "replace(format(\"%500000s\", \"a\"), \" \", format(\"%5000s\", \"b\"))",
+        "regex_replace(format(\"%500000s\", \"a\"), \" \", format(\"%5000s\", \"b\"))",
+        "regex_replace(\"a\", \"(a{1000}){1000}\", \"b\")",
+        "pow(10, 9999)",
+        "9e999",
+        "parseint(\"zzzzzzzzzzzzzzzzzzzzzzzz\", 36)",
+        "chunklist([1], -1)",
+        "cidrsubnet(\"10.0.0.0/8\", 99999999999, 1)",
+        "slice([1], 5, 2)",
+        "range(0, 1, 1e-300)",
+        "element([1], 1e300)",
+        "-(-9223372036854775808) / 0",
+    ] {
+        let found = expression(expr);
+        assert!(found.contains("evil.hcl"), "{expr}: {found}");
+    }
+}
+
+#[test]
+fn dynamic_blocks_cannot_be_made_to_explode() {
+    let inner = "content {\n dynamic \"x\" {\n for_each = range(1000)\n content {\n a = 1\n}\n}\n}";
+    let middle = format!("content {{\n dynamic \"x\" {{\n for_each = range(1000)\n {inner}\n}}\n}}");
+    let text = crate::task_text(&format!("config {{\n dynamic \"x\" {{\n for_each = range(1000)\n {middle}\n}}\n}}"));
+    assert!(said(&text).contains("Result too large"));
+}
+
+#[test]
+fn huge_numbers_are_errors_where_a_small_one_is_meant() {
+    for (attribute, number) in [
+        ("count", "99999999999999999999"),
+        ("count", "1e300"),
+        ("count", "0.5"),
+        ("count", "-1"),
+        ("count", "5000000000"),
+        ("shutdown_delay", "\"99999999999h\""),
+        ("shutdown_delay", "-1"),
+    ] {
+        let text = crate::task_text("").replace("group \"g\" {", &format!("group \"g\" {{\n{attribute} = {number}\n"));
+        assert!(said(&text).contains("evil.hcl:3,"), "{attribute} = {number}: {}", said(&text));
+    }
+}
+
+/// Each of these fills the whole mebibyte; a step of quadratic time would be felt.
+#[test]
+fn full_files_are_read_in_time() {
+    let fill = |line: &str| {
+        let lines = (1 << 20) / (line.len() + 8) - 10;
+        (0..lines).map(|n| line.replace('#', &n.to_string()) + "\n").collect::<String>()
+    };
+    for (line, expected) in [
+        ("variable \"v#\" {}", "accepted"),
+        ("variable \"v\" {}", "Duplicate variable"),
+        ("locals {\n l# = [1]\n}", "accepted"),
+        ("x#=1", "Unsupported argument"),
+        ("x# {}", "Unsupported block type"),
+    ] {
+        let found = said(&format!("{}\n{}", fill(line), crate::task_text("")));
+        assert!(found.contains(expected), "{line}: {found}");
+    }
+    let variables = fill("variable \"v#\" {}").replace('#', "1");
+    assert!(said(&format!("{variables}{}", crate::task_text("user = var.v7"))).contains("Unset variable"));
+    for (inside, expected) in [
+        (fill("a# = 1"), "Unsupported argument"),
+        (format!("config {{\n{}}}", fill("a# = local.x")), "Unsupported attribute"),
+        (format!("config {{\n{}}}", fill("a {}")), "accepted"),
+        (format!("env {{\n{}}}", fill("a# = 1")), "accepted"),
+        (fill("env {}"), "Duplicate env block"),
+    ] {
+        let found = said(&crate::task_text(&inside));
+        assert!(found.contains(expected), "{}: {found}", &inside[..40]);
+    }
+    let ports = crate::task_text("").replace("task", &format!("network {{\n{}}}\ntask", fill("port \"p#\" {}")));
+    assert_eq!(said(&ports), "accepted");
+    let groups = format!("job \"j\" {{\n{}}}", fill("task \"t#\" {\ndriver = \"d\"\n}"));
+    assert_eq!(said(&groups), "accepted");
+}
+
+#[test]
+fn many_errors_are_counted_not_all_printed() {
+    let lines: String = (0..2_000).map(|n| format!("wrong{n} = 1\n")).collect();
+    let found = said(&crate::task_text(&lines));
+    assert!(found.ends_with("and 1950 more\n"), "{found}");
+}
+
+#[test]
+fn mutilated_jobs_never_panic() {
+    let text = std::fs::read_to_string(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/jobs/shop.nomad.hcl"),
+    )
+    .unwrap();
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)).step_by(7) {
+        said(&text[..end]);
+        let mut cut = text.clone();
+        cut.replace_range(end..(end + 3).min(text.len()), "");
+        said(&cut);
+        let mut doubled = text.clone();
+        doubled.insert_str(end, "{\"${[");
+        said(&doubled);
+    }
+}

@@ -1,0 +1,286 @@
+//! Blocks and what they become.
+
+use std::time::Duration;
+
+use longshore_job::model::{JobKind, LifecycleHook, RestartMode};
+use serde_json::json;
+
+use crate::{errors, job, task, task_text};
+
+#[test]
+fn an_almost_empty_job_has_every_default() {
+    let job = job("job \"j\" {\n group \"g\" {\n task \"t\" {\n driver = \"d\"\n}\n}\n}");
+    assert_eq!((job.id.as_str(), job.name.as_str(), job.kind), ("j", "j", JobKind::Service));
+    assert_eq!(job.datacenters, ["*"]);
+    let group = &job.task_groups[0];
+    assert_eq!((group.count, group.restart_policy.attempts), (1, 2));
+    assert_eq!(group.restart_policy.interval, Duration::from_secs(1800));
+    let task = &group.tasks[0];
+    assert_eq!((task.resources.cpu, task.resources.memory_mb), (100, 300));
+    assert_eq!(task.kill_timeout, Duration::from_secs(5));
+    assert_eq!((task.logs.max_files, task.logs.max_file_size_mb), (10, 10));
+    assert_eq!(task.config, json!({}));
+}
+
+#[test]
+fn a_task_keeps_what_is_written() {
+    let task = task(&task_text(
+        r#"
+        user = "nobody"
+        leader = true
+        kill_timeout = "1m30s"
+        kill_signal = "SIGTERM"
+        shutdown_delay = 1000000000
+        meta { a = 1 }
+        resources {
+          cores = 2
+          memory = "64"
+          memory_max = -1
+        }
+        logs { disabled = true }
+        restart { mode = "delay" }
+        "#,
+    ));
+    assert_eq!((task.user.as_str(), task.leader, task.kill_signal.as_str()), ("nobody", true, "SIGTERM"));
+    assert_eq!(task.kill_timeout, Duration::from_secs(90));
+    assert_eq!(task.shutdown_delay, Duration::from_secs(1));
+    assert_eq!(task.meta["a"], "1");
+    assert_eq!((task.resources.cpu, task.resources.cores), (0, 2));
+    assert_eq!((task.resources.memory_mb, task.resources.memory_max_mb), (64, -1));
+    assert!(task.logs.disabled);
+    assert_eq!((task.restart_policy.mode, task.restart_policy.attempts), (RestartMode::Delay, 2));
+}
+
+#[test]
+fn restart_is_merged_from_kind_over_group_to_task() {
+    let job = job(r#"job "j" {
+        type = "batch"
+        group "g" {
+          restart { attempts = 7 }
+          task "t" {
+            driver = "d"
+            restart { delay = "1s" }
+          }
+        }
+      }"#);
+    let group = &job.task_groups[0];
+    let policy = &group.tasks[0].restart_policy;
+    assert_eq!(group.restart_policy.interval, Duration::from_secs(24 * 3600));
+    assert_eq!((policy.attempts, policy.delay), (7, Duration::from_secs(1)));
+    assert_eq!(policy.interval, Duration::from_secs(24 * 3600));
+}
+
+/// Bodies of `config` and the JSON they become.
+#[test]
+fn config_takes_blocks_as_lists_of_maps() {
+    for (inside, expected) in [
+        ("labels {\n a = \"b\"\n}", json!({"labels": [{"a": "b"}]})),
+        ("labels = { a = \"b\" }", json!({"labels": {"a": "b"}})),
+        ("mount {\n a = 1\n}\nmount {\n a = 2\n}", json!({"mount": [{"a": 1}, {"a": 2}]})),
+        ("port_map {\n http = 80\n}", json!({"port_map": [{"http": 80}]})),
+        ("auth {\n inner {\n x = [1.5, null]\n}\n}", json!({"auth": [{"inner": [{"x": [1.5, null]}]}]})),
+        ("device \"a\" {\n x = 1\n}", json!({"device": [{"a": [{"x": 1}]}]})),
+        ("a = null\nb = 1.0", json!({"b": 1})),
+        (
+            "dynamic \"mount\" {\n for_each = [\"x\", \"y\"]\n content {\n source = mount.value\n}\n}",
+            json!({"mount": [{"source": "x"}, {"source": "y"}]}),
+        ),
+    ] {
+        let task = task(&task_text(&format!("config {{\n{inside}\n}}")));
+        assert_eq!(task.config, expected, "{inside}");
+    }
+}
+
+#[test]
+fn env_and_meta_are_blocks_or_attributes() {
+    for inside in ["env {\n A = \"b\"\n P = 80\n T = true\n}", "env = { A = \"b\", \"P\" = 80, T = true }"] {
+        let task = task(&task_text(inside));
+        let env: Vec<_> = task.env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(env, [("A", "b"), ("P", "80"), ("T", "true")], "{inside}");
+    }
+    let task = task(&task_text("env = { \"FOO.BAR\" = 1 }\nmeta = { \"a.b\" = \"c\" }"));
+    assert_eq!((task.env["FOO.BAR"].as_str(), task.meta["a.b"].as_str()), ("1", "c"));
+}
+
+#[test]
+fn env_twice_or_of_lists_is_wrong() {
+    for (inside, expected) in [
+        ("env {\n A = 1\n}\nenv = { B = 2 }", "Duplicate env block"),
+        ("env {\n A = 1\n}\nenv {\n B = 2\n}", "Duplicate env block"),
+        ("env = [1]", "map of string required"),
+        ("env {\n A = []\n}", "Inappropriate value for attribute \"A\": string required."),
+        ("env {\n b {}\n}", "Unsupported block type"),
+    ] {
+        let said = errors(&task_text(inside)).plain();
+        assert!(said.contains(expected), "{inside}: {said}");
+    }
+}
+
+/// Each shorthand and the long form it means.
+#[test]
+fn constraint_shorthands_equal_the_long_form() {
+    for (short, left, operator, right) in [
+        ("attribute = \"a\"\nvalue = \"b\"", "a", "=", "b"),
+        ("attribute = \"a\"\noperator = \"!=\"\nvalue = \"b\"", "a", "!=", "b"),
+        ("attribute = \"a\"\nregexp = \"[0-9]\"", "a", "regexp", "[0-9]"),
+        ("attribute = \"a\"\nversion = \">= 1\"", "a", "version", ">= 1"),
+        ("attribute = \"a\"\nsemver = \">= 1\"", "a", "semver", ">= 1"),
+        ("attribute = \"a\"\nset_contains = \"b,c\"", "a", "set_contains", "b,c"),
+        ("attribute = \"a\"\nset_contains_any = \"b\"", "a", "set_contains_any", "b"),
+        ("attribute = \"a\"\nset_contains_all = \"b\"", "a", "set_contains_all", "b"),
+        ("attribute = \"a\"\nis_set = true", "a", "is_set", ""),
+        ("attribute = \"a\"\nis_not_set = true", "a", "is_not_set", ""),
+        ("distinct_hosts = true", "", "distinct_hosts", ""),
+        ("distinct_property = \"a\"", "a", "distinct_property", ""),
+    ] {
+        let text = format!(
+            "job \"j\" {{\nconstraint {{\n{short}\n}}\ngroup \"g\" {{\ntask \"t\" {{\ndriver = \"d\"\n}}\n}}\n}}"
+        );
+        let constraint = &job(&text).constraints[0];
+        let long = (constraint.left.as_str(), constraint.operator.as_str(), constraint.right.as_str());
+        assert_eq!(long, (left, operator, right), "{short}");
+    }
+}
+
+#[test]
+fn a_task_in_the_job_is_a_group_of_its_own() {
+    let job = job(r#"job "j" {
+        group "later" {
+          task "b" { driver = "d" }
+        }
+        task "alone" {
+          driver = "d"
+          config { x = 1 }
+        }
+      }"#);
+    let names: Vec<_> = job.task_groups.iter().map(|g| (g.name.as_str(), g.tasks[0].name.as_str())).collect();
+    assert_eq!(names, [("alone", "alone"), ("later", "b")]);
+}
+
+#[test]
+fn lifecycle_and_update_are_kept() {
+    let job = job(r#"job "j" {
+        update { max_parallel = 2 }
+        group "g" {
+          update { canary = 1 }
+          task "before" {
+            driver = "d"
+            lifecycle {
+              hook = "prestart"
+              sidecar = true
+            }
+          }
+          task "main" { driver = "d" }
+        }
+      }"#);
+    let group = &job.task_groups[0];
+    let lifecycle = group.tasks[0].lifecycle.unwrap();
+    assert_eq!((lifecycle.hook, lifecycle.sidecar), (LifecycleHook::Prestart, true));
+    let update = group.update.as_ref().unwrap();
+    assert_eq!((update.max_parallel, update.canary), (2, 1));
+}
+
+#[test]
+fn dynamic_blocks_become_ordinary_ones() {
+    let job = job(r#"
+      locals { ports = { http = 8080, admin = 0 } }
+      job "j" {
+        dynamic "group" {
+          for_each = ["a", "b"]
+          iterator = it
+          labels   = ["g-${it.value}"]
+          content {
+            network {
+              dynamic "port" {
+                for_each = local.ports
+                labels   = [port.key]
+                content { static = port.value + it.key }
+              }
+            }
+            task "t" {
+              driver = "d"
+              config { name = it.value }
+            }
+          }
+        }
+      }"#);
+    let groups: Vec<_> = job
+        .task_groups
+        .iter()
+        .map(|group| {
+            let ports: Vec<_> = group.networks[0].ports().map(|p| (p.label.as_str(), p.value)).collect();
+            (group.name.as_str(), group.tasks[0].config["name"].clone(), ports)
+        })
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            ("g-a", json!("a"), vec![("http", 8080), ("admin", 0)]),
+            ("g-b", json!("b"), vec![("admin", 1), ("http", 8081)]),
+        ]
+    );
+}
+
+#[test]
+fn locals_may_stand_in_any_order() {
+    let task = task(&format!(
+        "locals {{\n c = \"${{local.b}}c\"\n a = \"a\"\n}}\nlocals {{\n b = \"${{local.a}}b\"\n \
+         all = [for x in [local.c] : x]\n}}\n{}",
+        task_text("config {\n x = local.c\n y = local.all\n}")
+    ));
+    assert_eq!(task.config, json!({"x": "abc", "y": ["abc"]}));
+}
+
+#[test]
+fn hcl_in_json_form_means_the_same() {
+    let hcl = job(r#"
+      variable "n" {
+        type    = number
+        default = 3
+      }
+      job "j" {
+        type = "batch"
+        group "g" {
+          count = var.n
+          network {
+            port "http" { to = 80 }
+          }
+          task "t" {
+            driver = "d"
+            env { A = "x \"${NOMAD_PORT_http}\" ${env["B"]}\n" }
+            config {
+              args = ["${upper("a")}", "$${x}"]
+              n    = var.n
+            }
+          }
+        }
+      }"#);
+    let json = job(r#"{
+      "variable": {"n": {"type": "number", "default": 3}},
+      "job": {"j": {
+        "type": "batch",
+        "group": {"g": [{
+          "count": "${var.n}",
+          "network": [{"port": {"http": {"to": 80}}}],
+          "task": {"t": {
+            "driver": "d",
+            "env": {"A": "x \"${NOMAD_PORT_http}\" ${env[\"B\"]}\n"},
+            "config": {"args": ["${upper(\"a\")}", "$${x}"], "n": "${var.n}"}
+          }}
+        }]}
+      }}
+    }"#);
+    assert_eq!(hcl, json);
+}
+
+#[test]
+fn blocks_without_effect_are_warned_of() {
+    let text = "job \"j\" {\npriority = 70\nspread {\n attribute = \"x\"\n}\ngroup \"g\" {\nreschedule {\n \
+                attempts = 1\n}\ntask \"t\" {\ndriver = \"d\"\n}\n}\n}";
+    let parsed = longshore_job::parse_str("test.hcl", text, &longshore_job::ParseOptions::default()).unwrap();
+    let warnings = parsed.warnings.plain();
+    let expected = "warning: test.hcl:2,1-9: \"priority\" has no effect on a single machine\n\
+                    warning: test.hcl:3,1-7: \"spread\" has no effect on a single machine\n\
+                    warning: test.hcl:7,1-11: \"reschedule\" has no effect on a single machine\n";
+    assert_eq!(warnings, expected);
+}
