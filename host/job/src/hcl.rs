@@ -84,7 +84,7 @@ pub(crate) fn read(source: &Source, options: &ParseOptions, base: PathBuf) -> Re
 }
 
 /// A job file in HCL's JSON form (`{"job": {"example": {…}}}`) as the HCL it stands for.
-pub(crate) fn from_hcl_json(source: &Source, document: &Value) -> Result<Source, Diagnostic> {
+pub(crate) fn from_hcl_json(source: &Source, document: &Value) -> Result<Source, Diagnostics> {
     let text = json_body::to_hcl(document)
         .map_err(|detail| Diagnostic::error("Invalid HCL in JSON form", format!("{}: {detail}", source.name())))?;
     Ok(Source::new(format!("{} (as HCL)", source.name()), text))

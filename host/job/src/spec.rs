@@ -33,13 +33,16 @@ pub struct Block {
     /// Last touch on the JSON of one such block: shorthands are spelled out. An error is a summary.
     pub finish: Option<Finish>,
     /// Chooses the JSON name by content; ports go to one of two lists.
-    pub place: Option<fn(&Map<String, Value>) -> &'static str>,
+    pub place: Option<Place>,
     /// The other JSON name that [`place`](Self::place) may choose.
     pub other_json: Option<&'static str>,
 }
 
 /// See [`Block::finish`].
 pub type Finish = fn(&mut Map<String, Value>) -> Result<(), String>;
+
+/// See [`Block::place`].
+pub type Place = fn(&Map<String, Value>) -> &'static str;
 
 /// A block with nothing said yet, to fill in with `..BLOCK`.
 pub const BLOCK: Block = Block {

@@ -88,7 +88,7 @@ impl<'a> Decoder<'a> {
         groups
     }
 
-    pub(super) fn error(&mut self, fault: Box<Fault>) {
+    pub(super) fn error(&mut self, fault: Fault) {
         self.found.push(fault.diagnostic(self.source));
     }
 
@@ -308,7 +308,7 @@ impl<'a> Decoder<'a> {
     fn string(
         &mut self,
         key: &str,
-        value: Result<Value, Box<Fault>>,
+        value: Result<Value, Fault>,
         expr: &Expression,
         at: &str,
         out: &mut Map<String, Value>,

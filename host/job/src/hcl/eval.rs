@@ -162,7 +162,7 @@ impl Evaluator<'_> {
         for argument in call.args.iter() {
             match self.value(argument, scope) {
                 Ok(value) => return Ok(value),
-                Err(fault) => reasons.push(fault.detail),
+                Err(fault) => reasons.push(fault.into_detail()),
             }
         }
         let detail = format!("no expression succeeded: {}", reasons.join(" "));
@@ -192,10 +192,10 @@ impl Evaluator<'_> {
                 inner.set(name.as_str(), key);
             }
             inner.set(this.intro.value_var.as_str(), item.clone());
-            if let Some(condition) = &this.cond {
-                if !self.truth(&condition.expr, &inner, "'for' condition")? {
-                    continue;
-                }
+            if let Some(condition) = &this.cond
+                && !self.truth(&condition.expr, &inner, "'for' condition")?
+            {
+                continue;
             }
             let value = self.value(&this.value_expr, &inner)?;
             match &this.key_expr {
@@ -263,6 +263,6 @@ pub fn span(expr: &Expression) -> Range<usize> {
     expr.span().unwrap_or_default()
 }
 
-pub(super) fn too_large(span: Range<usize>, detail: String) -> Box<Fault> {
+pub(super) fn too_large(span: Range<usize>, detail: String) -> Fault {
     Fault::new(span, "Result too large", detail)
 }

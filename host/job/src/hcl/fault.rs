@@ -5,28 +5,34 @@ use std::ops::Range;
 use crate::diagnostics::Diagnostic;
 use crate::source::Source;
 
-/// An error and the bytes to blame for it.
+/// An error and the bytes to blame for it, in the source the expression was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// In the source the expression was read from.
-    pub span: Range<usize>,
-    /// As [`Diagnostic::summary`].
-    pub summary: String,
-    /// As [`Diagnostic::detail`].
-    pub detail: String,
+pub struct Fault(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    span: Range<usize>,
+    summary: String,
+    detail: String,
 }
 
-/// Boxed, so that the common case stays small.
-pub type Outcome<T> = Result<T, Box<Fault>>;
+/// What evaluating gives.
+pub type Outcome<T> = Result<T, Fault>;
 
 impl Fault {
-    /// A fault to return with `Err`.
-    pub fn new(span: Range<usize>, summary: impl Into<String>, detail: impl Into<String>) -> Box<Self> {
-        Box::new(Self { span, summary: summary.into(), detail: detail.into() })
+    /// Summary and detail as of a [`Diagnostic`].
+    pub fn new(span: Range<usize>, summary: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts { span, summary: summary.into(), detail: detail.into() }))
+    }
+
+    /// The detail alone, where there is no source to show.
+    pub fn into_detail(self) -> String {
+        self.0.detail
     }
 
     /// The error to show.
     pub fn diagnostic(self, source: &Source) -> Diagnostic {
-        Diagnostic::error(self.summary, self.detail).in_source(source, &self.span)
+        let Parts { span, summary, detail } = *self.0;
+        Diagnostic::error(summary, detail).in_source(source, &span)
     }
 }

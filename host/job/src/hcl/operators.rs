@@ -41,7 +41,7 @@ impl Evaluator<'_> {
     }
 }
 
-fn operand(side: &str, wanted: &str, blame: &Expression) -> Box<Fault> {
+fn operand(side: &str, wanted: &str, blame: &Expression) -> Fault {
     let detail = format!("Unsuitable value for {side} operand: {wanted} required.");
     Fault::new(span(blame), "Invalid operand", detail)
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::budget::Budget;
 use super::eval::{Evaluator, Unknown};
+use super::fault::Fault;
 use super::functions::{Files, Functions};
 use super::scope::Scope;
 
@@ -29,5 +30,5 @@ fn run(text: &str, template: &Template, scope: &Scope) -> Result<Value, String> 
         unset: None,
     };
     let whole = hcl_edit::expr::Expression::from(text);
-    evaluator.template_value(template, &whole, scope).map_err(|fault| fault.detail)
+    evaluator.template_value(template, &whole, scope).map_err(Fault::into_detail)
 }

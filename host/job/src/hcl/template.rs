@@ -93,7 +93,7 @@ impl Evaluator<'_> {
     }
 }
 
-fn not_text(value: &Value, blame: &Expression) -> Box<Fault> {
+fn not_text(value: &Value, blame: &Expression) -> Fault {
     let detail = if value.is_null() {
         "The expression result is null. Cannot include a null value in a string template."
     } else {

@@ -150,7 +150,7 @@ fn required(wanted: &str, value: &Value) -> String {
     format!("{wanted} required, got {}", type_name(value))
 }
 
-fn invalid(expr: &Expression) -> Box<Fault> {
+fn invalid(expr: &Expression) -> Fault {
     let detail = "This is not a type: string, number, bool, any, list(T), set(T), map(T), \
                   object({ name = T, … }) or tuple([T, …]) is expected.";
     Fault::new(span(expr), "Invalid type specification", detail)

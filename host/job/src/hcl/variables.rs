@@ -71,7 +71,7 @@ struct Reader<'b, 'a> {
 }
 
 impl<'b> Reader<'b, '_> {
-    fn error(&mut self, fault: Box<Fault>) {
+    fn error(&mut self, fault: Fault) {
         let item = fault.diagnostic(self.source);
         self.found.push(item);
     }
@@ -83,7 +83,7 @@ impl<'b> Reader<'b, '_> {
             return self.error(Fault::new(place, "Invalid variable block", detail));
         };
         let name = label.as_str().to_owned();
-        if !hcl_edit::Ident::try_new(name.as_str()).is_ok() {
+        if hcl_edit::Ident::try_new(name.as_str()).is_err() {
             let detail = "Name must start with a letter or underscore and may contain only \
                           letters, digits, underscores, and dashes.";
             return self.error(Fault::new(place, "Invalid variable name", detail));

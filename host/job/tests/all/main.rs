@@ -1,5 +1,7 @@
 //! Tests of the crate as its users see it; each file is one concern.
 
+#![allow(clippy::panic, reason = "a failed test is how tests speak")]
+
 mod api_json;
 mod errors;
 mod examples;
