@@ -6,6 +6,7 @@
 //! | [`Processes`](longshore_core::process::Processes) | [`process::Supervisor`] | one tiny shim per process that outlives the agent, sessions, pidfds |
 //! | limits and kills | [`cgroup::Cgroups`] | cgroup v2, v1, a mixture, or none |
 //! | [`Components`](longshore_core::component::Components) | [`components::ComponentRunner`] | the same shims, running this program's `component-task` |
+//! | [`Containers`](longshore_core::container::Containers), [`Images`](longshore_core::image::Images) | [`engine::docker::Docker`] | bollard |
 //! | [`Ports`](longshore_core::port::Ports) | [`ports::PortBook`] | bound sockets |
 //! | [`Files`](longshore_core::file::Files) | [`files::AllocFiles`] | cap-std |
 //!
@@ -13,6 +14,7 @@
 
 pub mod cgroup;
 pub mod components;
+pub mod engine;
 pub mod files;
 pub mod ports;
 pub mod process;

@@ -1,0 +1,215 @@
+//! Where the engine is, how its errors read to people, and what is tried again.
+
+use std::{future::Future, sync::OnceLock, time::Duration};
+
+use bollard::{API_DEFAULT_VERSION, Docker as Client, errors::Error};
+use longshore_core::error::{HostError, Result};
+
+/// Where Docker listens when nobody says otherwise.
+const DEFAULT_ENDPOINT: &str = "/var/run/docker.sock";
+/// Longest wait for the head of an answer, in seconds. Calls that may take longer set their own.
+const CALL_SECONDS: u64 = 120;
+/// How often an idempotent call is made when the connection breaks.
+const TRIES: u32 = 4;
+
+/// How the engine is reached.
+enum Endpoint {
+    Unix(String),
+    Http(String),
+    /// Not at all; why.
+    Unsupported(String),
+}
+
+/// The engine's address and the client for it, made when first needed.
+pub(super) struct Engine {
+    endpoint: Endpoint,
+    client: OnceLock<Client>,
+}
+
+impl Engine {
+    pub(super) fn new(configured: Option<&str>) -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let tls = configured.is_none() && variable("DOCKER_TLS_VERIFY").is_some();
+        let text = configured.map(str::to_owned).or_else(|| variable("DOCKER_HOST"));
+        Self { endpoint: Endpoint::parse(text.as_deref().unwrap_or(DEFAULT_ENDPOINT), tls), client: OnceLock::new() }
+    }
+
+    /// Whether the engine shares this machine's kernel.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Unix(_))
+    }
+
+    /// A client. Each call of it opens a connection of its own, so none outlives a restart of the engine.
+    pub(super) fn client(&self) -> Result<Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        let made = match &self.endpoint {
+            Endpoint::Unix(path) => Client::connect_with_unix(path, CALL_SECONDS, API_DEFAULT_VERSION),
+            Endpoint::Http(address) => Client::connect_with_http(address, CALL_SECONDS, API_DEFAULT_VERSION),
+            Endpoint::Unsupported(why) => return Err(HostError::Invalid(why.clone())),
+        };
+        let client = made.map_err(|error| self.explain(error))?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    /// Makes one call.
+    pub(super) async fn call<T, F, R>(&self, call: F) -> Result<T>
+    where
+        F: FnOnce(Client) -> R,
+        R: Future<Output = Result<T, Error>>,
+    {
+        let client = self.client()?;
+        call(client).await.map_err(|error| self.explain(error))
+    }
+
+    /// Makes a call that may be made twice, again when the connection breaks.
+    pub(super) async fn retry<T, F, R>(&self, call: F) -> Result<T>
+    where
+        F: Fn(Client) -> R,
+        R: Future<Output = Result<T, Error>>,
+    {
+        let mut pause = Backoff::default();
+        for _ in 1..TRIES {
+            match self.call(&call).await {
+                Err(HostError::Unavailable(_)) => pause.wait().await,
+                answer => return answer,
+            }
+        }
+        self.call(&call).await
+    }
+
+    /// The host's error for the client's.
+    pub(super) fn explain(&self, error: Error) -> HostError {
+        match error {
+            Error::DockerResponseServerError { status_code, message } => refused(status_code, one_line(&message)),
+            Error::DockerStreamError { error } => HostError::Other(one_line(&error)),
+            Error::RequestTimeoutError => {
+                HostError::Timeout(format!("Docker Engine at {} did not answer in time", self.endpoint))
+            }
+            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => {
+                HostError::Other(format!("Docker Engine at {} answered what is not understood: {error}", self.endpoint))
+            }
+            Error::InvalidURIError { .. } | Error::URLParseError { .. } | Error::URLEncodedError { .. } => {
+                HostError::Invalid(format!("no request can be made of this: {error}"))
+            }
+            error => HostError::Unavailable(format!(
+                "Docker Engine at {} does not answer: {}; start it or set docker.endpoint",
+                self.endpoint,
+                root_cause(&error)
+            )),
+        }
+    }
+}
+
+impl Endpoint {
+    fn parse(text: &str, tls: bool) -> Self {
+        let later = |what: &str| {
+            Self::Unsupported(format!(
+                "docker.endpoint {text:?}: {what}; use a Unix socket (`unix:///var/run/docker.sock`) or plain `tcp://host:port`"
+            ))
+        };
+        match text.split_once("://") {
+            None if text.starts_with('/') => Self::Unix(text.into()),
+            Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
+            Some(("https", _)) => later("TLS is not supported yet"),
+            Some(("tcp" | "http", _)) if tls => later("DOCKER_TLS_VERIFY is set, but TLS is not supported yet"),
+            Some(("tcp" | "http", address)) if !address.is_empty() => Self::Http(address.trim_end_matches('/').into()),
+            _ => later("not an address of a Docker Engine"),
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => f.write_str(path),
+            Self::Http(address) => f.write_str(address),
+            Self::Unsupported(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The engine understood and refused.
+fn refused(status: u16, message: String) -> HostError {
+    let taken = ["port is already allocated", "address already in use"].iter().any(|text| message.contains(text));
+    match status {
+        _ if taken => HostError::Conflict(message),
+        400 | 501 => HostError::Invalid(message),
+        401 | 403 => HostError::Denied(message),
+        404 => HostError::NotFound(message),
+        409 => HostError::Conflict(message),
+        503 => HostError::Unavailable(message),
+        _ => HostError::Other(message),
+    }
+}
+
+/// Errors of the host are one line each.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The innermost cause: "Connection refused" rather than "client error (Connect)".
+fn root_cause(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    one_line(&cause.to_string())
+}
+
+/// Pauses that grow from 50 ms to 5 s.
+pub(super) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(Duration::from_millis(50))
+    }
+}
+
+impl Backoff {
+    pub(super) async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_read() {
+        let table = [
+            ("/run/docker.sock", false, "unix /run/docker.sock"),
+            ("unix:///run/docker.sock", false, "unix /run/docker.sock"),
+            ("tcp://127.0.0.1:2375", false, "http 127.0.0.1:2375"),
+            ("http://127.0.0.1:2375/", false, "http 127.0.0.1:2375"),
+            ("tcp://127.0.0.1:2376", true, "TLS is not supported yet"),
+            ("https://engine:2376", false, "TLS is not supported yet"),
+            ("ssh://engine", false, "not an address"),
+            ("unix://run/docker.sock", false, "not an address"),
+            ("docker.sock", false, "not an address"),
+            ("", false, "not an address"),
+        ];
+        for (text, tls, expected) in table {
+            let said = match Endpoint::parse(text, tls) {
+                Endpoint::Unix(path) => format!("unix {path}"),
+                Endpoint::Http(address) => format!("http {address}"),
+                Endpoint::Unsupported(why) => why,
+            };
+            assert!(said.contains(expected), "{text:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn refusals_keep_their_meaning() {
+        assert!(matches!(
+            refused(500, "Bind for :80 failed: port is already allocated".into()),
+            HostError::Conflict(_)
+        ));
+        assert!(matches!(refused(404, "x".into()), HostError::NotFound(_)));
+        assert!(matches!(refused(500, "x".into()), HostError::Other(_)));
+        assert_eq!(one_line("a\n  b\r\n"), "a b");
+    }
+}

@@ -1,0 +1,104 @@
+//! Making containers, once each whatever happened before.
+
+use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions};
+use longshore_core::{
+    caller::Caller,
+    container::{ContainerNetwork, ContainerSpec},
+    error::{HostError, Result},
+};
+
+use super::{
+    Docker,
+    body::{Surroundings, create_body},
+    connect::Backoff,
+    images::check_reference,
+    owner::{Owner, is_id, not_found},
+};
+
+/// How often a name in use is cleared and taken again.
+const ATTEMPTS: u32 = 5;
+
+impl Docker {
+    pub(super) async fn create_container(&self, caller: &Caller, spec: &ContainerSpec) -> Result<String> {
+        let scope = caller.require_task()?;
+        if !is_id(&spec.name) {
+            return Err(HostError::Invalid(format!(
+                "container name {:?}: letters, digits, `_`, `.` and `-` only",
+                spec.name
+            )));
+        }
+        check_reference(&spec.image)?;
+        if let ContainerNetwork::Container(other) = &spec.network {
+            let owner = self.owner_of(other).await?;
+            owner.filter(|owner| owner.shares_network_with(caller)).ok_or_else(|| not_found(other))?;
+        }
+        let (mounts, sources) = self.resolve_mounts(caller, scope, &spec.mounts).await?;
+        let around = Surroundings {
+            labels: self.owners.labels(&caller.driver, &scope.id),
+            mounts: &mounts,
+            cap_drop: self.policy(&caller.driver).implied_cap_drop(),
+            swappiness: self.engine.is_local() && !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+        };
+        let body = create_body(spec, around)?;
+        let owner = || Owner { driver: caller.driver.clone(), task: scope.id.clone(), sources: sources.clone() };
+        let mut pause = Backoff::default();
+        for _ in 0..ATTEMPTS {
+            let options = CreateContainerOptions { name: Some(spec.name.clone()), ..CreateContainerOptions::default() };
+            let created = self.engine.retry(|client| {
+                let (options, body) = (options.clone(), body.clone());
+                async move { client.create_container(Some(options), body).await }
+            });
+            match created.await {
+                Ok(created) => {
+                    self.owners.remember(&created.id, owner());
+                    return Ok(created.id);
+                }
+                Err(HostError::Conflict(said)) => match self.clear_name(caller, &spec.name, said).await? {
+                    Some(running) => return Ok(running),
+                    None => pause.wait().await,
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(HostError::Conflict(format!(
+            "container name {:?} is in use again and again; another agent with this one's state?",
+            spec.name
+        )))
+    }
+
+    /// The name is taken: the id if it is by a running container of the same task, none when it was freed.
+    async fn clear_name(&self, caller: &Caller, name: &str, said: String) -> Result<Option<String>> {
+        let seen = self
+            .engine
+            .retry(|client| async move { client.inspect_container(name, None::<InspectContainerOptions>).await });
+        let seen = match seen.await {
+            Err(HostError::NotFound(_)) => return Ok(None),
+            seen => seen?,
+        };
+        let id = seen.id.unwrap_or_default();
+        let owner = self.owners.read(seen.config.and_then(|config| config.labels).as_ref());
+        let Some(owner) = owner.filter(|owner| owner.is(caller)) else {
+            let short = id.get(..12).unwrap_or(&id);
+            return Err(HostError::Conflict(format!(
+                "container name {name:?} is taken by container {short}, which is not this task's; remove it or choose another name ({said})"
+            )));
+        };
+        if seen.state.and_then(|state| state.running).unwrap_or(false) {
+            self.owners.remember(&id, owner);
+            return Ok(Some(id));
+        }
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        let removed = self.engine.call(|client| {
+            let id = id.clone();
+            async move { client.remove_container(&id, Some(options)).await }
+        });
+        match removed.await {
+            // Gone, or just being removed by somebody.
+            Ok(()) | Err(HostError::NotFound(_) | HostError::Conflict(_)) => {
+                self.owners.forget(&id);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

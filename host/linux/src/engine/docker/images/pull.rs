@@ -1,0 +1,274 @@
+//! Pulling: one at a time for each reference, however many ask; progress told now and then.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bollard::{auth::DockerCredentials, models::CreateImageInfo, query_parameters::CreateImageOptions};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
+use longshore_core::{
+    caller::Caller,
+    error::{HostError, Result},
+    image::{Image, PullOptions},
+    record::EventSink,
+};
+use tokio::sync::watch;
+
+use super::{super::connect::Engine, Docker, check_reference};
+
+/// Time for a pull when nobody says another.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+/// A pull that moves nothing for this long is given up.
+const STALLED: Duration = Duration::from_secs(120);
+/// How often a waiting task is told.
+const REPORT: Duration = Duration::from_secs(30);
+
+type Transfer = BoxFuture<'static, Result<()>>;
+
+/// What tells one pull from another: reference and options but for the time.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    reference: String,
+    platform: String,
+    credentials: Option<[String; 4]>,
+}
+
+/// Pulls that go on. One that nobody waits for any more is dropped, and the engine stops it.
+#[derive(Default)]
+pub(in super::super) struct Pulls(Mutex<HashMap<Key, Running>>);
+
+#[derive(Clone)]
+struct Running {
+    done: WeakShared<Transfer>,
+    progress: watch::Receiver<String>,
+}
+
+impl Pulls {
+    fn join(&self, key: Key, engine: &Arc<Engine>) -> (Shared<Transfer>, watch::Receiver<String>) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, pull| pull.done.upgrade().is_some_and(|done| done.peek().is_none()));
+        if let Some((done, pull)) = running.get(&key).and_then(|pull| Some((pull.done.upgrade()?, pull))) {
+            return (done, pull.progress.clone());
+        }
+        let (tell, progress) = watch::channel(String::from("no progress yet"));
+        let done = transfer(Arc::clone(engine), key.clone(), tell).boxed().shared();
+        if let Some(weak) = done.downgrade() {
+            running.insert(key, Running { done: weak, progress: progress.clone() });
+        }
+        (done, progress)
+    }
+}
+
+impl Docker {
+    pub(in super::super) async fn pull_image(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        options: &PullOptions,
+        events: &dyn EventSink,
+    ) -> Result<Image> {
+        check_reference(reference)?;
+        let tell = |message: &str| {
+            if let Some(scope) = &caller.task {
+                events.driver_event(&scope.id, message, &BTreeMap::from([("image".to_owned(), reference.to_owned())]));
+            }
+        };
+        tell("Downloading image");
+        let (done, progress) = self.pulls.join(Key::new(reference, options), &self.engine);
+        let limit =
+            if options.timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(options.timeout_ms.into()) };
+        let report = async {
+            loop {
+                tokio::time::sleep(REPORT).await;
+                tell(&format!("Docker image pull progress: {}", *progress.borrow()));
+            }
+        };
+        tokio::select! {
+            answer = done => answer?,
+            () = report => {}
+            () = tokio::time::sleep(limit) => {
+                return Err(HostError::Timeout(format!("pulling `{reference}` took more than {limit:?}; raise image_pull_timeout")));
+            }
+        }
+        let found = self.find_image(reference).await?;
+        found.ok_or_else(|| HostError::NotFound(format!("`{reference}` was pulled and is not there")))
+    }
+}
+
+impl Key {
+    fn new(reference: &str, options: &PullOptions) -> Self {
+        let credentials = options.credentials.as_ref().map(|given| {
+            let text = |part: &Option<String>| part.clone().unwrap_or_default();
+            [given.username.clone(), given.password.clone(), text(&given.identity_token), text(&given.server_address)]
+        });
+        Self { reference: reference.into(), platform: options.platform.clone().unwrap_or_default(), credentials }
+    }
+
+    fn credentials(&self) -> Option<DockerCredentials> {
+        let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+        self.credentials.as_ref().map(|[username, password, token, server]| DockerCredentials {
+            username: given(username),
+            password: given(password),
+            identitytoken: given(token),
+            serveraddress: given(server),
+            ..DockerCredentials::default()
+        })
+    }
+}
+
+async fn transfer(engine: Arc<Engine>, key: Key, tell: watch::Sender<String>) -> Result<()> {
+    let (name, tag) = split_reference(&key.reference);
+    let options = CreateImageOptions {
+        from_image: Some(name),
+        tag: Some(tag),
+        platform: key.platform.clone(),
+        ..CreateImageOptions::default()
+    };
+    let failed = |error: HostError| classify(&key.reference, error);
+    let client = engine.client()?;
+    let mut steps = std::pin::pin!(client.create_image(Some(options), None, key.credentials()));
+    let mut layers = Layers::default();
+    loop {
+        match tokio::time::timeout(STALLED, steps.next()).await {
+            Ok(Some(Ok(step))) => {
+                layers.take(step);
+                tell.send_replace(layers.to_string());
+            }
+            Ok(Some(Err(error))) => return Err(failed(engine.explain(error))),
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                return Err(HostError::Timeout(format!(
+                    "pulling `{}` made no progress for {STALLED:?}",
+                    key.reference
+                )));
+            }
+        }
+    }
+}
+
+/// Name and tag as the engine takes them: `latest` if nothing is said, no tag beside a digest.
+fn split_reference(reference: &str) -> (String, String) {
+    let tag_of = |name: &str| name.rfind(':').filter(|colon| name.rfind('/').is_none_or(|slash| slash < *colon));
+    if let Some((name, digest)) = reference.split_once('@') {
+        let bare = tag_of(name).map_or(name, |colon| &name[..colon]);
+        return (format!("{bare}@{digest}"), String::new());
+    }
+    match tag_of(reference) {
+        Some(colon) => (reference[..colon].into(), reference[colon + 1..].into()),
+        None => (reference.into(), "latest".into()),
+    }
+}
+
+/// Tells a wrong name from missing rights and an unreachable registry: the engine says all three with the
+/// same status.
+fn classify(reference: &str, error: HostError) -> HostError {
+    let said = match error {
+        HostError::Other(said) | HostError::NotFound(said) | HostError::Denied(said) | HostError::Invalid(said) => said,
+        error => return error,
+    };
+    let text = format!("Failed to pull `{reference}`: {said}");
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&["does not exist", "not found", "manifest unknown", "no matching manifest"]) {
+        HostError::NotFound(text)
+    } else if has(&["unauthorized", "denied", "authentication required", "no basic auth credentials"]) {
+        HostError::Denied(text)
+    } else if has(&[
+        "dial ",
+        "lookup ",
+        "no such host",
+        "timeout",
+        "connection refused",
+        "TLS handshake",
+        "EOF",
+        "deadline exceeded",
+    ]) {
+        HostError::Unavailable(text)
+    } else {
+        HostError::Other(text)
+    }
+}
+
+/// How far each layer is, by its id.
+#[derive(Default)]
+struct Layers(BTreeMap<String, Layer>);
+
+#[derive(Default)]
+struct Layer {
+    bytes: i64,
+    total: i64,
+    done: bool,
+}
+
+impl Layers {
+    fn take(&mut self, step: CreateImageInfo) {
+        let (Some(id), Some(status)) = (step.id, step.status) else { return };
+        if status.starts_with("Pulling from") {
+            return;
+        }
+        let layer = self.0.entry(id).or_default();
+        layer.done = layer.done || status == "Pull complete" || status == "Already exists";
+        if let Some(detail) = step.progress_detail.filter(|_| status == "Downloading") {
+            layer.bytes = detail.current.unwrap_or(layer.bytes);
+            layer.total = detail.total.unwrap_or(layer.total);
+        }
+    }
+}
+
+/// `pulled 3/7 layers (12.3/40.0 MiB)`.
+impl std::fmt::Display for Layers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mib = |of: fn(&Layer) -> i64| self.0.values().map(of).sum::<i64>() as f64 / f64::from(1 << 20);
+        let done = self.0.values().filter(|layer| layer.done).count();
+        write!(f, "pulled {done}/{} layers ({:.1}/{:.1} MiB)", self.0.len(), mib(|l| l.bytes), mib(|l| l.total))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_come_apart() {
+        for (reference, name, tag) in [
+            ("host:5000/library/hello-world", "host:5000/library/hello-world", "latest"),
+            ("host:5000/library/hello-world:1.0", "host:5000/library/hello-world", "1.0"),
+            ("library/hello-world@sha256:ab", "library/hello-world@sha256:ab", ""),
+            ("my-registry:9090/hello-world:my-tag@sha256:ab", "my-registry:9090/hello-world@sha256:ab", ""),
+            ("redis", "redis", "latest"),
+        ] {
+            assert_eq!(split_reference(reference), (name.into(), tag.into()), "{reference}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        let kind = |said: &str| classify("web:1", HostError::Other(said.into()));
+        assert!(matches!(kind("manifest for web:1 not found: manifest unknown"), HostError::NotFound(_)));
+        assert!(matches!(
+            kind("pull access denied for web, repository does not exist or may require 'docker login'"),
+            HostError::NotFound(_)
+        ));
+        assert!(matches!(kind("unauthorized: authentication required"), HostError::Denied(_)));
+        assert!(matches!(kind("dial tcp: lookup registry: no such host"), HostError::Unavailable(_)));
+        assert_eq!(kind("odd").to_string(), "Failed to pull `web:1`: odd");
+    }
+
+    #[test]
+    fn progress_is_counted() {
+        let mut layers = Layers::default();
+        let step = |id: &str, status: &str| CreateImageInfo {
+            id: Some(id.into()),
+            status: Some(status.into()),
+            ..CreateImageInfo::default()
+        };
+        for (id, status) in [("latest", "Pulling from web"), ("a", "Waiting"), ("b", "Already exists"), ("b", "x")] {
+            layers.take(step(id, status));
+        }
+        assert_eq!(layers.to_string(), "pulled 1/2 layers (0.0/0.0 MiB)");
+    }
+}

@@ -1,0 +1,137 @@
+//! What the engine knows: of itself, of one container, of all that are the caller's.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::{
+    models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, EndpointSettings},
+    query_parameters::{InspectContainerOptions, InspectNetworkOptions, ListContainersOptions},
+};
+use longshore_core::{
+    caller::Caller,
+    container::{Container, EngineInfo},
+    error::{HostError, Result},
+    workload::{ExitStatus, RunState},
+};
+
+use super::{Docker, owner::Owner};
+
+impl Docker {
+    pub(super) async fn engine_info(&self) -> Result<EngineInfo> {
+        let version = self.engine.retry(|client| async move { client.version().await }).await?;
+        let info = self.engine.retry(|client| async move { client.info().await }).await?;
+        let parts = version.components.unwrap_or_default();
+        let podman = parts.iter().any(|part| part.name.to_ascii_lowercase().contains("podman"));
+        let mut attributes = BTreeMap::new();
+        if let Some(cgroups) = info.cgroup_version {
+            attributes.insert("cgroup_version".into(), cgroups.to_string());
+        }
+        attributes.extend(info.operating_system.map(|system| ("operating_system".into(), system)));
+        attributes.extend(info.driver.map(|driver| ("storage_driver".into(), driver)));
+        let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
+        runtimes.sort_unstable();
+        Ok(EngineInfo {
+            name: if podman { "podman" } else { "docker" }.into(),
+            version: version.version.unwrap_or_default(),
+            api_version: version.api_version.unwrap_or_default(),
+            os: version.os.unwrap_or_default(),
+            arch: version.arch.unwrap_or_default(),
+            bridge_ip: self.bridge_ip().await,
+            runtimes,
+            attributes,
+        })
+    }
+
+    /// Address of the host on the default network; none when there is no such network.
+    async fn bridge_ip(&self) -> Option<String> {
+        let network = self
+            .engine
+            .call(|client| async move { client.inspect_network("bridge", None::<InspectNetworkOptions>).await });
+        let pools = network.await.ok()?.ipam?.config?;
+        pools.into_iter().find_map(|pool| pool.gateway).filter(|gateway| !gateway.is_empty())
+    }
+
+    pub(super) async fn inspect_container(&self, caller: &Caller, id: &str) -> Result<Container> {
+        let owner = self.own(caller, id).await?;
+        Ok(container(self.look(id).await?, &owner))
+    }
+
+    /// The engine's own words on a container that was found to be the caller's.
+    pub(super) async fn look(&self, id: &str) -> Result<ContainerInspectResponse> {
+        let seen = self
+            .engine
+            .retry(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
+        seen.await.map_err(|error| self.when_gone(id, error))
+    }
+
+    pub(super) async fn list_containers(&self, caller: &Caller) -> Result<Vec<Container>> {
+        let filters = HashMap::from([("label".to_owned(), self.owners.filter(caller))]);
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+        let found = self.engine.retry(|client| {
+            let options = options.clone();
+            async move { client.list_containers(Some(options)).await }
+        });
+        let mut own = Vec::new();
+        for id in found.await?.into_iter().filter_map(|summary| summary.id) {
+            match self.inspect_container(caller, &id).await {
+                Err(HostError::NotFound(_)) => {}
+                seen => own.push(seen?),
+            }
+        }
+        Ok(own)
+    }
+}
+
+fn container(seen: ContainerInspectResponse, owner: &Owner) -> Container {
+    let state = seen.state.unwrap_or_default();
+    let network = seen.network_settings.unwrap_or_default();
+    let first = first_network(network.networks.unwrap_or_default());
+    let (network_name, endpoint) = first.map_or((None, None), |(name, endpoint)| (Some(name), Some(endpoint)));
+    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let running = state.running.unwrap_or(false);
+    Container {
+        id: seen.id.unwrap_or_default(),
+        name: seen.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        task: owner.task.clone(),
+        image: seen.config.and_then(|config| config.image).unwrap_or_default(),
+        health: state
+            .health
+            .as_ref()
+            .and_then(|health| health.status)
+            .map(|status| status.to_string())
+            .filter(|s| !s.is_empty() && s != "none"),
+        state: run_state(&state),
+        address: endpoint.as_ref().and_then(|endpoint| said(endpoint.ip_address.clone())),
+        address_ipv6: endpoint.and_then(|endpoint| said(endpoint.global_ipv6_address)),
+        network_name,
+        namespace_path: said(network.sandbox_key).filter(|_| running),
+    }
+}
+
+/// The network whose address counts: by name, so that the answer is always the same.
+fn first_network(networks: HashMap<String, EndpointSettings>) -> Option<(String, EndpointSettings)> {
+    networks.into_iter().min_by(|(a, _), (b, _)| a.cmp(b))
+}
+
+pub(super) fn run_state(state: &ContainerState) -> RunState {
+    match state.status {
+        Some(Status::CREATED) => RunState::Created,
+        Some(Status::RUNNING) => RunState::Running,
+        Some(Status::EXITED | Status::DEAD) => RunState::Exited(exit_status(state)),
+        Some(other) if other != Status::EMPTY => RunState::Other(other.to_string()),
+        _ if state.running == Some(true) => RunState::Running,
+        _ => RunState::Other("unknown".into()),
+    }
+}
+
+/// How a container ended, in the words users of Nomad know.
+fn exit_status(state: &ContainerState) -> ExitStatus {
+    let code = state.exit_code.unwrap_or_default();
+    let oom_killed = state.oom_killed.unwrap_or(false);
+    let message = match code {
+        _ if oom_killed => Some("OOM Killed".to_owned()),
+        0 => None,
+        code => Some(format!("Docker container exited with non-zero exit code: {code}")),
+    };
+    let clamp = if code < 0 { i32::MIN } else { i32::MAX };
+    ExitStatus { exit_code: i32::try_from(code).unwrap_or(clamp), signal: 0, oom_killed, message }
+}

@@ -1,0 +1,171 @@
+//! The Docker Engine (and engines that speak its API) as [`Containers`] and [`Images`].
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `connect` | where the engine is, how its errors read, what is tried again |
+//! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
+//! | `body`, `sources` | a [`ContainerSpec`] as the engine's create document; where bind mounts truly lead |
+//! | `create`, `lifecycle`, `inspect`, `wait`, `usage` | the calls, by stage of a container's life |
+//! | `exec`, `logs` | the streams |
+//! | `images` | find, pull, load |
+//!
+//! Nothing is kept that the engine does not know: what is remembered here is a cache, and an agent that
+//! starts anew finds its containers by their labels. Building a [`Docker`] never fails and speaks to nobody;
+//! while the engine is away, every call says so with [`Unavailable`](longshore_core::error::HostError::Unavailable).
+
+mod body;
+mod connect;
+mod create;
+mod exec;
+mod images;
+mod inspect;
+mod lifecycle;
+mod logs;
+mod owner;
+mod sources;
+mod usage;
+mod wait;
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+use longshore_core::{
+    caller::{Caller, DriverName},
+    container::{Container, ContainerSpec, Containers, EngineInfo},
+    error::Result,
+    exec::{ExecRequest, ExecStream},
+    file::Files,
+    image::{Image, Images, PullOptions},
+    policy::Policy,
+    record::EventSink,
+    workload::{ExitStatus, OutputChunks, Usage},
+};
+
+use self::{connect::Engine, exec::Sessions, images::Pulls, owner::Owners, usage::Samples};
+
+/// What [`Docker::new`] needs to know.
+pub struct DockerConfig {
+    /// `docker.endpoint` of the agent's configuration: a socket's path, `unix://…`, `tcp://…` or `http://…`.
+    /// Absent: `DOCKER_HOST`, else `/var/run/docker.sock`.
+    pub endpoint: Option<String>,
+    /// Id of the agent (of its state directory), by which its containers are told from another agent's.
+    pub agent: String,
+    /// The operator's policies, by driver. They are checked before `create`; here they say where the links
+    /// of a bind mount may lead and which of the engine's default capabilities to drop. A driver that is
+    /// not there has [`Policy::default`].
+    pub policies: BTreeMap<DriverName, Policy>,
+    /// Finds the archives that [`Images::load`] reads.
+    pub files: Arc<dyn Files>,
+}
+
+/// A Docker Engine.
+pub struct Docker {
+    engine: Arc<Engine>,
+    policies: BTreeMap<DriverName, Policy>,
+    files: Arc<dyn Files>,
+    owners: Owners,
+    samples: Samples,
+    sessions: Sessions,
+    pulls: Pulls,
+}
+
+impl Docker {
+    /// An engine that is spoken to when first needed.
+    pub fn new(config: DockerConfig) -> Self {
+        Self {
+            engine: Arc::new(Engine::new(config.endpoint.as_deref())),
+            policies: config.policies,
+            files: config.files,
+            owners: Owners::new(config.agent),
+            samples: Samples::default(),
+            sessions: Sessions::default(),
+            pulls: Pulls::default(),
+        }
+    }
+
+    fn policy(&self, driver: &DriverName) -> Policy {
+        self.policies.get(driver).cloned().unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Containers for Docker {
+    async fn engine(&self) -> Result<EngineInfo> {
+        self.engine_info().await
+    }
+
+    async fn create(&self, caller: &Caller, spec: &ContainerSpec) -> Result<String> {
+        self.create_container(caller, spec).await
+    }
+
+    async fn start(&self, caller: &Caller, id: &str) -> Result<()> {
+        self.start_container(caller, id).await
+    }
+
+    async fn stop(&self, caller: &Caller, id: &str, signal: Option<&str>, grace_ms: u32) -> Result<()> {
+        self.stop_container(caller, id, signal, grace_ms).await
+    }
+
+    async fn signal(&self, caller: &Caller, id: &str, name: &str) -> Result<()> {
+        self.signal_container(caller, id, name).await
+    }
+
+    async fn remove(&self, caller: &Caller, id: &str) -> Result<()> {
+        self.remove_container(caller, id).await
+    }
+
+    async fn inspect(&self, caller: &Caller, id: &str) -> Result<Container> {
+        self.inspect_container(caller, id).await
+    }
+
+    async fn list(&self, caller: &Caller) -> Result<Vec<Container>> {
+        self.list_containers(caller).await
+    }
+
+    async fn usage(&self, caller: &Caller, id: &str) -> Result<Usage> {
+        self.container_usage(caller, id).await
+    }
+
+    async fn prepare_exec(&self, caller: &Caller, id: &str, request: &ExecRequest) -> Result<String> {
+        self.create_exec(caller, id, request).await
+    }
+
+    async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {
+        self.wait_container(caller, id).await
+    }
+
+    async fn follow_output(&self, caller: &Caller, id: &str, since: Option<SystemTime>) -> Result<OutputChunks> {
+        self.follow_logs(caller, id, since).await
+    }
+
+    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+        self.start_exec(caller, session).await
+    }
+}
+
+#[async_trait]
+impl Images for Docker {
+    async fn find(&self, _caller: &Caller, reference: &str) -> Result<Option<Image>> {
+        self.find_image(reference).await
+    }
+
+    async fn pull(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        options: &PullOptions,
+        events: &dyn EventSink,
+    ) -> Result<Image> {
+        self.pull_image(caller, reference, options, events).await
+    }
+
+    async fn load(&self, caller: &Caller, path: &str) -> Result<Vec<String>> {
+        self.load_archive(caller, path).await
+    }
+
+    /// Says nothing to the engine: images stay until somebody removes them. Collecting unused ones is
+    /// later work.
+    async fn release(&self, _caller: &Caller, reference: &str) -> Result<()> {
+        images::check_reference(reference)
+    }
+}

@@ -1,0 +1,63 @@
+//! Waiting for a container's end, across restarts of the engine.
+
+use bollard::{errors::Error, query_parameters::WaitContainerOptions};
+use futures_util::StreamExt;
+use longshore_core::{
+    caller::Caller,
+    error::{HostError, Result},
+    workload::{ExitStatus, RunState},
+};
+
+use super::{Docker, connect::Backoff, inspect::run_state};
+
+impl Docker {
+    pub(super) async fn wait_container(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {
+        self.own_patiently(caller, id).await?;
+        self.wait_end(id).await
+    }
+
+    /// As `own`, but an engine that is away is waited for.
+    pub(super) async fn own_patiently(&self, caller: &Caller, id: &str) -> Result<()> {
+        let mut pause = Backoff::default();
+        loop {
+            match self.own(caller, id).await {
+                Err(error) if error.is_transient() => pause.wait().await,
+                owner => return owner.map(drop),
+            }
+        }
+    }
+
+    /// Waits for an own container. The engine wakes us; how it ended is then read from its state, which alone
+    /// tells whether memory ran out. While the engine is away it is asked again until it is back.
+    pub(super) async fn wait_end(&self, id: &str) -> Result<ExitStatus> {
+        let mut pause = Backoff::default();
+        loop {
+            match self.end_of(id).await {
+                Ok(Some(status)) => return Ok(status),
+                // It was never started, or was started again meanwhile: ask again, not too often.
+                Ok(None) => pause.wait().await,
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(container = id, %error, "waiting for the engine to answer again");
+                    pause.wait().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn end_of(&self, id: &str) -> Result<Option<ExitStatus>> {
+        let client = self.engine.client()?;
+        let options = WaitContainerOptions { condition: "not-running".into() };
+        let mut answers = std::pin::pin!(client.wait_container(id, Some(options)));
+        match answers.next().await {
+            // A non-zero exit code is an error to the client, and the reason to wake up to us.
+            Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) => {}
+            Some(Err(error)) => return Err(self.when_gone(id, self.engine.explain(error))),
+            None => return Err(HostError::Unavailable("Docker Engine ended a wait without an answer".into())),
+        }
+        match run_state(&self.look(id).await?.state.unwrap_or_default()) {
+            RunState::Exited(status) => Ok(Some(status)),
+            _ => Ok(None),
+        }
+    }
+}

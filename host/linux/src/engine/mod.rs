@@ -1,0 +1,3 @@
+//! Container engines: one folder each, behind the promises of `longshore_core::container` and `image`.
+
+pub mod docker;

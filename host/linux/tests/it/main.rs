@@ -1,0 +1,3 @@
+//! host/linux against the real machine.
+
+mod docker;
