@@ -22,6 +22,7 @@ mod template;
 mod types;
 mod variables;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use hcl_edit::Span;
@@ -46,14 +47,20 @@ pub(crate) struct Document {
     pub value: Value,
     /// Places of its parts.
     pub map: SourceMap,
-    /// Warnings.
+    /// Errors and warnings.
     pub found: Diagnostics,
+    /// JSON pointers of the blocks that hold the errors: what is missing there was perhaps not understood.
+    pub damaged: Damaged,
 }
+
+/// JSON pointers of blocks that hold errors.
+pub(crate) type Damaged = HashSet<String>;
 
 /// Blocks that may stand beside `job`.
 const TOP_LEVEL: [&str; 4] = ["job", "variable", "variables", "locals"];
 
-/// Reads a job file in HCL; `base` is where file functions look.
+/// Reads a job file in HCL; `base` is where file functions look. Fails if there is no job to speak of; otherwise
+/// errors are in the document.
 pub(crate) fn read(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Document, Diagnostics> {
     let body = parse(source)?;
     let budget = Budget::default();
@@ -77,10 +84,7 @@ pub(crate) fn read(source: &Source, options: &ParseOptions, base: PathBuf) -> Re
         return Err(found);
     };
 
-    let mut decoder = Decoder::new(evaluator, source, found);
-    let value = decoder.job(&JOB, job, &scope);
-    let (found, map) = decoder.into_parts();
-    if found.has_errors() { Err(found) } else { Ok(Document { value, map, found }) }
+    Ok(Decoder::new(evaluator, source, found).job(&JOB, job, &scope))
 }
 
 /// A job file in HCL's JSON form (`{"job": {"example": {…}}}`) as the HCL it stands for.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::document;
+use crate::hcl::{Damaged, Document};
 use crate::model::Job;
 use crate::parse::{LARGEST_SOURCE, Parsed, finish};
 use crate::source::Source;
@@ -32,7 +33,10 @@ pub fn from_value(document: &Value) -> Result<Parsed, Diagnostics> {
     }
     let mut found = Diagnostics::new();
     let tidy = document::tidy(job, &mut found);
-    if found.has_errors() { Err(found) } else { finish(tidy, SourceMap::default(), found) }
+    if found.has_errors() {
+        return Err(found);
+    }
+    finish(Document { value: tidy, map: SourceMap::default(), found, damaged: Damaged::default() })
 }
 
 /// The `Job` document of a job.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::hcl::{Damaged, Document};
 use crate::model::Job;
 use crate::source::Source;
 use crate::source_map::SourceMap;
@@ -92,23 +93,33 @@ fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parse
 }
 
 fn from_hcl(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
-    let document = hcl::read(source, options, base)?;
-    finish(document.value, document.map, document.found)
+    finish(hcl::read(source, options, base)?)
 }
 
-/// From a tidy document to a job that was validated.
-pub(crate) fn finish(document: Value, map: SourceMap, mut found: Diagnostics) -> Result<Parsed, Diagnostics> {
-    match canonical::complete(document) {
+/// From a tidy document to a job that was validated; all that is wrong is told at once.
+pub(crate) fn finish(document: Document) -> Result<Parsed, Diagnostics> {
+    let Document { value, map, mut found, damaged } = document;
+    match canonical::complete(value) {
         Ok(job) => {
-            found.extend(validate(&job));
+            let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_sound(path, &damaged));
+            let further = validate(&job);
+            further.iter().filter(|item| sound(item)).cloned().for_each(|item| found.push(item));
             map.locate(&mut found);
             found.into_result().map(|warnings| Parsed { job, warnings, map })
         }
+        // What was not understood is already said; what is missing for it need not be.
+        Err(_) if found.has_errors() => Err(found),
         Err(error) => {
             found.push(Diagnostic::error("Invalid job", error.to_string()));
             Err(found)
         }
     }
+}
+
+/// Whether neither a value nor the block it stands in holds an error already.
+fn is_sound(path: &str, damaged: &Damaged) -> bool {
+    let block = path.rfind('/').map_or("", |end| &path[..end]);
+    !damaged.contains(path) && !damaged.contains(block)
 }
 
 /// `{"job": {"name": {…}}}`, where the API would have `{"Job": {"ID": …}}`.

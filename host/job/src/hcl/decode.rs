@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::convert::to_text;
 use super::eval::{Evaluator, span};
 use super::fault::Fault;
-use super::header;
 use super::scope::Scope;
+use super::{Damaged, Document, header};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
 use crate::source_map::{SourceMap, join};
@@ -24,6 +24,10 @@ pub struct Decoder<'a> {
     pub(super) evaluator: Evaluator<'a>,
     source: &'a Source,
     found: Diagnostics,
+    /// How many errors are in `found`.
+    errors: usize,
+    /// Blocks that hold an error, directly or further in.
+    damaged: Damaged,
     pub(super) map: SourceMap,
 }
 
@@ -49,16 +53,12 @@ impl<'b> Instance<'b> {
 impl<'a> Decoder<'a> {
     /// Starts with what was found so far.
     pub fn new(evaluator: Evaluator<'a>, source: &'a Source, found: Diagnostics) -> Self {
-        Self { evaluator, source, found, map: SourceMap::new(source) }
-    }
-
-    /// Errors and warnings, and the places of all values.
-    pub fn into_parts(self) -> (Diagnostics, SourceMap) {
-        (self.found, self.map)
+        let map = SourceMap::new(source);
+        Self { evaluator, source, found, errors: 0, damaged: Damaged::default(), map }
     }
 
     /// The `job` block.
-    pub fn job(&mut self, spec: &'static spec::Block, block: &Block, scope: &Scope) -> Value {
+    pub fn job(mut self, spec: &'static spec::Block, block: &Block, scope: &Scope) -> Document {
         self.map.note("", Some(header(block)));
         let mut out = Map::new();
         let groups = self.tasks_alone(spec, block, scope);
@@ -66,7 +66,8 @@ impl<'a> Decoder<'a> {
             out.insert("TaskGroups".into(), Value::Array(groups));
         }
         self.fill(spec, &Instance::of(block), scope, "", &mut out);
-        Value::Object(out)
+        let Self { found, damaged, map, .. } = self;
+        Document { value: Value::Object(out), map, found, damaged }
     }
 
     /// A task right in the job is a group of its own, before the others.
@@ -89,6 +90,7 @@ impl<'a> Decoder<'a> {
     }
 
     pub(super) fn error(&mut self, fault: Fault) {
+        self.errors += 1;
         self.found.push(fault.diagnostic(self.source));
     }
 
@@ -116,6 +118,7 @@ impl<'a> Decoder<'a> {
         at: &str,
         out: &mut Map<String, Value>,
     ) {
+        let before = self.errors;
         self.label(spec, instance, at, out);
         for structure in instance.body.iter() {
             match structure {
@@ -125,6 +128,9 @@ impl<'a> Decoder<'a> {
         }
         if let Some(Err(summary)) = spec.finish.map(|finish| finish(out)) {
             self.complain(instance.place.clone(), &summary, String::new());
+        }
+        if self.errors > before {
+            self.damaged.insert(at.to_owned());
         }
     }
 

@@ -29,6 +29,7 @@ pub static GROUP: Block = Block {
         &refused::SERVICE,
         &refused::VOLUME,
         &refused::CONSUL,
+        &refused::VAULT,
     ],
     ..BLOCK
 };

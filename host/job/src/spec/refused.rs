@@ -28,6 +28,7 @@ pub mod group {
     pub static SERVICE: Block = refused("service", "Services", LATER);
     pub static VOLUME: Block = refused("volume", "Volumes", LATER);
     pub static CONSUL: Block = refused("consul", "Consul", super::job::CONSUL);
+    pub static VAULT: Block = refused("vault", "Vault", super::job::VAULT_REASON);
     pub static CNI: Block = refused("cni", "CNI", LATER);
 }
 
