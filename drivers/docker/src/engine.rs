@@ -1,0 +1,62 @@
+//! The engine as the driver sees it: a trait, so that the order of calls can be tested without one.
+
+use longshore_sdk::{
+    Error, env,
+    host::{
+        containers::{self, Container, ContainerSpec},
+        events,
+        images::{self, PullOptions},
+    },
+};
+
+/// What starting and removing a task needs of the host.
+#[allow(missing_docs, reason = "each is the host's function of the same name")]
+pub trait Engine {
+    fn has_image(&self, reference: &str) -> Result<bool, Error>;
+    fn pull(&self, reference: &str, options: &PullOptions) -> Result<(), Error>;
+    fn load(&self, path: &str) -> Result<(), Error>;
+    fn release(&self, reference: &str) -> Result<(), Error>;
+    fn create(&self, spec: &ContainerSpec) -> Result<String, Error>;
+    fn start(&self, id: &str) -> Result<(), Error>;
+    fn inspect(&self, id: &str) -> Result<Container, Error>;
+    fn remove(&self, id: &str) -> Result<(), Error>;
+    fn list_own(&self) -> Result<Vec<Container>, Error>;
+    fn event(&self, message: &str, image: &str);
+}
+
+/// The host.
+pub struct Host;
+
+impl Engine for Host {
+    fn has_image(&self, reference: &str) -> Result<bool, Error> {
+        images::find(reference).map(|image| image.is_some())
+    }
+    fn pull(&self, reference: &str, options: &PullOptions) -> Result<(), Error> {
+        images::pull(reference, options).map(|_| ())
+    }
+    fn load(&self, path: &str) -> Result<(), Error> {
+        images::load_archive(path).map(|_| ())
+    }
+    fn release(&self, reference: &str) -> Result<(), Error> {
+        images::release(reference)
+    }
+    fn create(&self, spec: &ContainerSpec) -> Result<String, Error> {
+        containers::create(spec)
+    }
+    fn start(&self, id: &str) -> Result<(), Error> {
+        containers::start(id)
+    }
+    fn inspect(&self, id: &str) -> Result<Container, Error> {
+        containers::inspect(id)
+    }
+    fn remove(&self, id: &str) -> Result<(), Error> {
+        containers::remove(id)
+    }
+    fn list_own(&self) -> Result<Vec<Container>, Error> {
+        containers::list_own()
+    }
+    fn event(&self, message: &str, image: &str) {
+        // An event that is not shown is no reason to fail a task.
+        let _ = events::emit(message, &env::list([("image", image)]));
+    }
+}

@@ -1,0 +1,324 @@
+//! The order of calls to the engine.
+
+use longshore_sdk::{
+    DriverNetwork, Error, StartError, Started, Task, Watch, config, handle,
+    host::{
+        containers::{Container, ContainerNetwork, ContainerSpec},
+        images::{Credentials, PullOptions},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{Auth, Config},
+    duration,
+    engine::Engine,
+    image::{self, Reference},
+    spec,
+};
+
+/// What is needed to find a task again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handle {
+    /// The engine's id.
+    pub container_id: String,
+    /// The image it was made of, to give back.
+    #[serde(default)]
+    pub image: String,
+}
+
+/// Starts a task. The usual case is two calls: create and start. An image is looked for only when it must be
+/// fetched anew or creating did not find it.
+pub fn start(engine: &impl Engine, task: &Task) -> Result<Started, StartError> {
+    let config: Config = config::read(task)?;
+    let spec = spec::container(&config, task)?;
+    let reference = Reference::parse(&spec.image)?;
+    let id = create(engine, &config, &reference, &spec)?;
+    if let Err(error) = engine.start(&id) {
+        // Removing is best effort: `destroy` finds what is left.
+        let _ = engine.remove(&id);
+        return Err(error.context(format!("Failed to start container {id}")).into());
+    }
+    let network =
+        if has_own_address(&config, &spec.network) { own_network(&config, task, &engine.inspect(&id)?) } else { None };
+    let handle = handle::encode(&Handle { container_id: id.clone(), image: spec.image })?;
+    Ok(Started { handle, watch: Watch::Container(id), network })
+}
+
+/// Finds a task's container again.
+pub fn recover(engine: &impl Engine, task: &Task, handle: &[u8]) -> Result<Started, Error> {
+    let known: Handle = handle::decode(handle)?;
+    let container = engine.inspect(&known.container_id)?;
+    let config: Config = config::read(task)?;
+    let network = crate::network::choose(config.network_mode.as_deref(), &task.network)?;
+    let network = if has_own_address(&config, &network) { own_network(&config, task, &container) } else { None };
+    Ok(Started { handle: handle.into(), watch: Watch::Container(known.container_id), network })
+}
+
+/// Removes a task's container and gives its image back; without a handle, whatever the task has.
+pub fn destroy(engine: &impl Engine, handle: Option<&[u8]>) -> Result<(), Error> {
+    match handle {
+        Some(bytes) => {
+            let known: Handle = handle::decode(bytes)?;
+            engine.remove(&known.container_id)?;
+            if known.image.is_empty() { Ok(()) } else { engine.release(&known.image) }
+        }
+        None => {
+            let removed: Vec<_> = engine.list_own()?.iter().map(|container| engine.remove(&container.id)).collect();
+            removed.into_iter().collect()
+        }
+    }
+}
+
+fn create(
+    engine: &impl Engine,
+    config: &Config,
+    reference: &Reference,
+    spec: &ContainerSpec,
+) -> Result<String, StartError> {
+    let again = |error: Error| StartError::from(error.context("failed to create container"));
+    if let Some(archive) = &config.load {
+        let path = format!("local/{}", archive.trim_start_matches("local/"));
+        engine.load(&path).map_err(|error| error.context("unable to load image archive"))?;
+        return engine.create(spec).map_err(again);
+    }
+    if reference.moves() || config.force_pull {
+        pull(engine, config, &spec.image)?;
+        return engine.create(spec).map_err(again);
+    }
+    match engine.create(spec) {
+        // Not found may also be a network or a volume.
+        Err(Error::NotFound(text)) if engine.has_image(&spec.image)? => Err(again(Error::NotFound(text))),
+        Err(Error::NotFound(_)) => {
+            pull(engine, config, &spec.image)?;
+            engine.create(spec).map_err(again)
+        }
+        created => created.map_err(again),
+    }
+}
+
+fn pull(engine: &impl Engine, config: &Config, image: &str) -> Result<(), StartError> {
+    let timeout = config.image_pull_timeout.as_deref().filter(|text| !text.is_empty());
+    let timeout_ms = timeout.map_or(Ok(0), |text| duration::milliseconds("image_pull_timeout", text))?;
+    let options = PullOptions { credentials: config.auth.as_ref().and_then(credentials), timeout_ms, platform: None };
+    engine.event("Downloading image", image);
+    engine.pull(image, &options).map_err(|error| {
+        let hopeless = matches!(error, Error::NotFound(_) | Error::Denied(_) | Error::Invalid(_));
+        let reason = error.context(format!("Failed to pull `{}`", image::without_scheme(image)));
+        StartError { reason, recoverable: !hopeless }
+    })
+}
+
+/// An `auth` block with nothing in it means the operator's credentials.
+fn credentials(auth: &Auth) -> Option<Credentials> {
+    let given = !(auth.username.is_empty() && auth.password.is_empty());
+    given.then(|| Credentials {
+        username: auth.username.clone(),
+        password: auth.password.clone(),
+        identity_token: None,
+        server_address: auth.server_address.clone(),
+    })
+}
+
+/// Whether services should be given the container's own address: asking costs a call to the engine.
+fn has_own_address(config: &Config, network: &ContainerNetwork) -> bool {
+    matches!(network, ContainerNetwork::Named(_)) || config.advertise_ipv6_address
+}
+
+fn own_network(config: &Config, task: &Task, container: &Container) -> Option<DriverNetwork> {
+    let address = if config.advertise_ipv6_address { &container.address_ipv6 } else { &container.address };
+    let address = address.clone().filter(|address| !address.is_empty())?;
+    let mapped = |label: &String| config.port_map.get(label).copied();
+    let port_map = task.ports.iter().map(|port| (port.label.clone(), mapped(&port.label).unwrap_or(port.task_port)));
+    let shared = matches!(container.network_name.as_deref(), Some("bridge" | "nat"));
+    Some(DriverNetwork { address, auto_advertise: !shared, port_map: port_map.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use longshore_sdk::RunState;
+
+    use super::*;
+    use crate::spec::tests::task;
+
+    /// An engine that records calls and fails the ones it is told to, once each.
+    #[derive(Default)]
+    struct Fake {
+        image: bool,
+        failures: RefCell<Vec<(&'static str, Error)>>,
+        calls: RefCell<Vec<String>>,
+    }
+
+    impl Fake {
+        fn failing(failures: &[(&'static str, Error)]) -> Self {
+            Self { image: true, failures: RefCell::new(failures.to_vec()), ..Self::default() }
+        }
+        fn call(&self, name: &str, argument: &str) -> Result<(), Error> {
+            self.calls.borrow_mut().push(format!("{name} {argument}"));
+            let mut failures = self.failures.borrow_mut();
+            match failures.iter().position(|(call, _)| *call == name) {
+                Some(position) => Err(failures.remove(position).1),
+                None => Ok(()),
+            }
+        }
+        fn container(&self, id: &str) -> Container {
+            Container {
+                id: id.into(),
+                name: "web-a1".into(),
+                task_id: "a1/web".into(),
+                image: "redis:7".into(),
+                state: RunState::Running,
+                health: None,
+                address: Some("10.1.2.3".into()),
+                address_ipv6: Some("fd00::3".into()),
+                network_name: Some("back".into()),
+                namespace_path: None,
+            }
+        }
+    }
+
+    impl Engine for Fake {
+        fn has_image(&self, reference: &str) -> Result<bool, Error> {
+            self.call("find", reference).map(|()| self.image)
+        }
+        fn pull(&self, reference: &str, _: &PullOptions) -> Result<(), Error> {
+            self.call("pull", reference)
+        }
+        fn load(&self, path: &str) -> Result<(), Error> {
+            self.call("load", path)
+        }
+        fn release(&self, reference: &str) -> Result<(), Error> {
+            self.call("release", reference)
+        }
+        fn create(&self, spec: &ContainerSpec) -> Result<String, Error> {
+            self.call("create", &spec.name).map(|()| "c1".into())
+        }
+        fn start(&self, id: &str) -> Result<(), Error> {
+            self.call("start", id)
+        }
+        fn inspect(&self, id: &str) -> Result<Container, Error> {
+            self.call("inspect", id).map(|()| self.container(id))
+        }
+        fn remove(&self, id: &str) -> Result<(), Error> {
+            self.call("remove", id)
+        }
+        fn list_own(&self) -> Result<Vec<Container>, Error> {
+            self.call("list", "").map(|()| vec![self.container("c1"), self.container("c2")])
+        }
+        fn event(&self, message: &str, image: &str) {
+            self.calls.borrow_mut().push(format!("event {message} {image}"));
+        }
+    }
+
+    #[test]
+    fn calls_of_a_start() {
+        let missing = [("create", Error::not_found("No such image"))];
+        let table: [(&str, Fake, &[&str]); 6] = [
+            (r#"{"image": "redis:7"}"#, Fake::failing(&[]), &["create web-a1", "start c1"]),
+            (
+                r#"{"image": "redis"}"#,
+                Fake::failing(&[]),
+                &["event Downloading image redis", "pull redis", "create web-a1", "start c1"],
+            ),
+            (
+                r#"{"image": "redis:7", "force_pull": true}"#,
+                Fake::failing(&[]),
+                &["event Downloading image redis:7", "pull redis:7", "create web-a1", "start c1"],
+            ),
+            (
+                r#"{"image": "redis:7"}"#,
+                Fake { image: false, ..Fake::failing(&missing) },
+                &[
+                    "create web-a1",
+                    "find redis:7",
+                    "event Downloading image redis:7",
+                    "pull redis:7",
+                    "create web-a1",
+                    "start c1",
+                ],
+            ),
+            (
+                r#"{"image": "redis:7", "load": "redis.tar"}"#,
+                Fake::failing(&[]),
+                &["load local/redis.tar", "create web-a1", "start c1"],
+            ),
+            (
+                r#"{"image": "redis:7", "network_mode": "back"}"#,
+                Fake::failing(&[]),
+                &["create web-a1", "start c1", "inspect c1"],
+            ),
+        ];
+        for (config, fake, expected) in table {
+            let started = start(&fake, &task(config)).unwrap();
+            assert_eq!(started.watch, Watch::Container("c1".into()));
+            assert_eq!(*fake.calls.borrow(), expected, "{config}");
+        }
+    }
+
+    #[test]
+    fn failures_of_a_start() {
+        let table = [
+            ("pull", Error::not_found("no such repo"), "redis", "Failed to pull `redis`: no such repo", false),
+            ("pull", Error::unavailable("no route"), "redis", "Failed to pull `redis`: no route", true),
+            ("pull", Error::other("toomanyrequests"), "redis", "Failed to pull `redis`: toomanyrequests", true),
+            ("create", Error::not_found("no network x"), "redis:7", "failed to create container: no network x", false),
+            ("create", Error::unavailable("EOF"), "redis:7", "failed to create container: EOF", true),
+            ("create", Error::denied("no"), "redis:7", "failed to create container: no", false),
+            (
+                "start",
+                Error::other("exec: not found"),
+                "redis:7",
+                "Failed to start container c1: exec: not found",
+                false,
+            ),
+            ("start", Error::timeout("60 s"), "redis:7", "Failed to start container c1: 60 s", true),
+        ];
+        for (call, error, image, text, recoverable) in table {
+            let fake = Fake::failing(&[(call, error)]);
+            let failed = start(&fake, &task(&format!(r#"{{"image": {image:?}}}"#))).unwrap_err();
+            assert_eq!((failed.reason.text(), failed.recoverable), (text, recoverable));
+            let last = fake.calls.borrow().last().cloned();
+            assert_eq!(
+                last.as_deref() == Some("remove c1"),
+                call == "start",
+                "a container that does not start is removed"
+            );
+        }
+    }
+
+    #[test]
+    fn a_task_on_a_named_network_advertises_its_own_address() {
+        let network =
+            start(&Fake::failing(&[]), &task(r#"{"image": "redis:7", "network_mode": "back"}"#)).unwrap().network;
+        let network = network.unwrap();
+        assert_eq!((network.address.as_str(), network.auto_advertise), ("10.1.2.3", true));
+        let six = r#"{"image": "redis:7", "advertise_ipv6_address": true}"#;
+        assert_eq!(start(&Fake::failing(&[]), &task(six)).unwrap().network.unwrap().address, "fd00::3");
+    }
+
+    #[test]
+    fn recovery_only_looks() {
+        let fake = Fake::failing(&[]);
+        let task = task(r#"{"image": "redis:7"}"#);
+        let handle = start(&fake, &task).unwrap().handle;
+        fake.calls.borrow_mut().clear();
+        assert_eq!(recover(&fake, &task, &handle).unwrap().watch, Watch::Container("c1".into()));
+        assert_eq!(*fake.calls.borrow(), ["inspect c1"]);
+        let gone = Fake::failing(&[("inspect", Error::not_found("c1"))]);
+        assert!(matches!(recover(&gone, &task, &handle), Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn destroying_needs_no_handle() {
+        let fake = Fake::failing(&[("remove", Error::unavailable("x"))]);
+        assert!(destroy(&fake, None).is_err());
+        assert_eq!(*fake.calls.borrow(), ["list ", "remove c1", "remove c2"], "one failure does not stop the rest");
+        let fake = Fake::failing(&[]);
+        let handle = start(&fake, &task(r#"{"image": "redis:7"}"#)).unwrap().handle;
+        fake.calls.borrow_mut().clear();
+        destroy(&fake, Some(&handle)).unwrap();
+        assert_eq!(*fake.calls.borrow(), ["remove c1", "release redis:7"]);
+    }
+}
