@@ -3,7 +3,9 @@
 //! A chore installs nothing outside `target/` unless it says so, asks nothing, and cleans up after itself, also when
 //! it fails or is interrupted.
 
+mod agent;
 mod arrows;
+mod demo;
 mod failure;
 mod http;
 mod licences;
@@ -43,6 +45,7 @@ fn dispatch(arguments: &[&str]) -> Outcome {
     run::note_interrupts()?;
     let workspace = Workspace::find()?;
     match arguments {
+        ["demo"] => demo::chore(&workspace),
         ["setup"] => setup::for_tests(&workspace).map(drop),
         ["test", rest @ ..] => test::chore(&workspace, rest),
         ["vm"] => vm::reboot::check(&workspace),

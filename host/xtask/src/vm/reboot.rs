@@ -1,19 +1,61 @@
-//! The reboot test.
+//! The reboot test: the power goes while jobs run; switched on again, the machine runs them again with nobody there.
 
-use super::{Files, Machine};
-use crate::failure::Outcome;
+use super::{Files, Machine, Running};
+use crate::failure::{Failure, Outcome};
 use crate::workspace::Workspace;
+use crate::{agent, demo};
 use std::time::Duration;
 
-/// Trial.
+/// What an emulated machine may take: it is some twenty times slower than this one.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Memory limit of the job in `exec.nomad.hcl`, bytes: its page shows the limit its cgroup has.
+const EXEC_MEMORY: &str = "50331648";
+
+const CONFIG: &str = r#"
+driver "raw_exec" {
+  enabled = true
+}
+driver "wasm" {
+  policy {
+    allow_host_binds = true
+  }
+}
+"#;
+
+/// Boots, runs a native and a WebAssembly job, cuts the power, boots again.
 pub fn check(workspace: &Workspace) -> Outcome {
-    let scenario = "echo $stage >> /data/stages; sync; cat /sys/fs/cgroup/cgroup.controllers; echo \"STATE $(cat /data/stages | tr '\\n' ' ')\"; sleep 600\n";
-    let files = Files { texts: vec![("scenario.sh", scenario.into())], ..Files::default() };
-    let machine = Machine::build(workspace, "reboot", &files, 256)?;
-    let mut running = machine.boot("first")?;
-    println!("{}", running.wait_for("STATE", Duration::from_secs(60))?);
-    running.cut_power();
-    let mut running = machine.boot("second")?;
-    println!("{}", running.wait_for("STATE", Duration::from_secs(60))?);
+    let files = Files {
+        programs: vec![(agent::build(workspace)?, "longshore")],
+        texts: vec![
+            ("scenario.sh", include_str!("scenario.sh").into()),
+            ("etc/agent.hcl", CONFIG.into()),
+            ("jobs/exec.nomad.hcl", include_str!("exec.nomad.hcl").into()),
+            ("jobs/component.nomad.hcl", include_str!("component.nomad.hcl").into()),
+        ],
+        copies: vec![("jobs/hello.wasm", demo::hello_component(workspace)?)],
+    };
+    let machine = Machine::build(workspace, "reboot", &files, 512)?;
+    let mut first = machine.boot("first")?;
+    jobs_answer(&mut first)?;
+    println!("    jobs run; cutting the power");
+    first.cut_power();
+    let mut second = machine.boot("second")?;
+    jobs_answer(&mut second)?;
+    println!("    jobs run again with nobody there");
+    second.cut_power();
+    Ok(())
+}
+
+fn jobs_answer(machine: &mut Running) -> Outcome {
+    machine.wait_for("READY", PATIENCE)?;
+    let limit = machine.wait_for("EXEC", PATIENCE)?;
+    if limit != EXEC_MEMORY {
+        return Err(Failure::new(format!("the native task's cgroup limits its memory to `{limit}`, not {EXEC_MEMORY}")));
+    }
+    let page = machine.wait_for("COMPONENT", PATIENCE)?;
+    if page.is_empty() {
+        return Err(Failure::new("the component answers an empty page"));
+    }
     Ok(())
 }
