@@ -38,8 +38,13 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Starts the process; answers how long it took to serve.
-    pub fn launch(&mut self) -> Outcome<Duration> {
+    /// Ends the process, starts it again and answers how long it took to serve.
+    pub fn relaunch(&mut self) -> Outcome<Duration> {
+        drop(self.process.take());
+        self.launch()
+    }
+
+    fn launch(&mut self) -> Outcome<Duration> {
         let begun = Instant::now();
         let (config, data) = (self.dir.join("agent.hcl"), self.dir.join("data"));
         let arguments = [Path::new("agent"), Path::new("--config"), &config, Path::new("--data-dir"), &data];
@@ -69,6 +74,18 @@ impl Agent {
             run = run.args(&["--var", variable]);
         }
         run.args(&[file]).check()
+    }
+
+    /// Hands it a job named `bench` through the API and does not wait.
+    pub fn submit(&mut self, job: &Value) -> Outcome {
+        if !self.jobs.iter().any(|id| id == "bench") {
+            self.jobs.push("bench".into());
+        }
+        let answer = self.api.request("PUT", "/v1/jobs", "application/json", job.to_string().as_bytes())?;
+        match answer.status {
+            200 => Ok(()),
+            status => Err(Failure::new(format!("the agent refused the job: {status} {}", answer.body.trim()))),
+        }
     }
 
     /// Stops a job and forgets it.
@@ -107,8 +124,10 @@ pub fn fetch(endpoint: &Endpoint, limit: Duration) -> Outcome<String> {
     loop {
         match endpoint.get("/") {
             Ok(answer) if answer.status == 200 => return Ok(answer.body),
-            _ if Instant::now() < deadline => pause(Duration::from_millis(5))?,
-            Ok(answer) => return Err(Failure::new(format!("{endpoint} answers {}: {}", answer.status, answer.body.trim()))),
+            _ if Instant::now() < deadline => pause(Duration::from_millis(1))?,
+            Ok(answer) => {
+                return Err(Failure::new(format!("{endpoint} answers {}: {}", answer.status, answer.body.trim())));
+            }
             Err(failure) => return Err(failure),
         }
     }

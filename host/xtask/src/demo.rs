@@ -34,7 +34,8 @@ pub fn chore(workspace: &Workspace) -> Outcome {
 /// Builds the component of the hello job and answers its file.
 pub fn hello_component(workspace: &Workspace) -> Outcome<PathBuf> {
     let source = workspace.root.join("examples/components/hello");
-    xtask::component::build_wasip2(&source, &workspace.scratch("hello")?).doing(|| "building the hello component".into())
+    xtask::component::build_wasip2(&source, &workspace.scratch("hello")?)
+        .doing(|| "building the hello component".into())
 }
 
 fn web(workspace: &Workspace, agent: &mut Agent, jobs: &Path) -> Outcome {

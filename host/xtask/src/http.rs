@@ -32,13 +32,13 @@ pub struct Answer {
 impl Endpoint {
     /// Fetches a page.
     pub fn get(&self, path: &str) -> Outcome<Answer> {
-        self.request("GET", path, &[])
+        self.request("GET", path, "", &[])
     }
 
-    /// Sends a request with a body (a tar archive where the Docker Engine is asked) and reads the whole answer.
-    pub fn request(&self, method: &str, path: &str, body: &[u8]) -> Outcome<Answer> {
+    /// Sends a request with a body of media type `kind` and reads the whole answer.
+    pub fn request(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<Answer> {
         let head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         let talk = |stream: &mut dyn Stream| -> std::io::Result<Vec<u8>> {

@@ -5,6 +5,7 @@
 
 mod agent;
 mod arrows;
+mod bench;
 mod demo;
 mod failure;
 mod http;
@@ -24,6 +25,7 @@ use workspace::Workspace;
 const HELP: &str = "\
 cargo xtask demo                 build everything, run the example jobs, show their answers
 cargo xtask test [--only a,b]    run all checks and tests, or the named steps (`--list` names them)
+cargo xtask bench                measure against peers in the same run, print a table
 cargo xtask setup                install what the tests need, where it may
 cargo xtask vm                   the reboot test alone: a power cut, and every job runs again
 cargo xtask wit check            check the contract's rules, compatibility and reference
@@ -45,6 +47,7 @@ fn dispatch(arguments: &[&str]) -> Outcome {
     run::note_interrupts()?;
     let workspace = Workspace::find()?;
     match arguments {
+        ["bench"] => bench::chore(&workspace),
         ["demo"] => demo::chore(&workspace),
         ["setup"] => setup::for_tests(&workspace).map(drop),
         ["test", rest @ ..] => test::chore(&workspace, rest),

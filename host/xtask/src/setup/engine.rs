@@ -75,7 +75,7 @@ impl Engine {
         let archive = busybox_archive(workspace)?;
         let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
         let path = format!("/images/create?fromSrc=-&repo={repository}&tag={tag}");
-        let answer = self.endpoint.request("POST", &path, &archive)?;
+        let answer = self.endpoint.request("POST", &path, "application/x-tar", &archive)?;
         if answer.status != 200 || answer.body.contains("\"error\"") {
             return Err(Failure::new(format!("the engine did not import {name}: {}", answer.body.trim())));
         }
@@ -85,7 +85,7 @@ impl Engine {
 
 impl Drop for Image<'_> {
     fn drop(&mut self) {
-        let _ = self.engine.endpoint.request("DELETE", &format!("/images/{}?force=true", self.name), &[]);
+        let _ = self.engine.endpoint.request("DELETE", &format!("/images/{}?force=true", self.name), "", &[]);
     }
 }
 

@@ -51,7 +51,9 @@ fn jobs_answer(machine: &mut Running) -> Outcome {
     machine.wait_for("READY", PATIENCE)?;
     let limit = machine.wait_for("EXEC", PATIENCE)?;
     if limit != EXEC_MEMORY {
-        return Err(Failure::new(format!("the native task's cgroup limits its memory to `{limit}`, not {EXEC_MEMORY}")));
+        return Err(Failure::new(format!(
+            "the native task's cgroup limits its memory to `{limit}`, not {EXEC_MEMORY}"
+        )));
     }
     let page = machine.wait_for("COMPONENT", PATIENCE)?;
     if page.is_empty() {
