@@ -51,9 +51,9 @@ fn web(workspace: &Workspace, agent: &mut Agent, jobs: &Path) -> Outcome {
             return Ok(());
         }
     };
-    show(agent, "web", &jobs.join("web-docker.nomad.hcl"), &[format!("image={IMAGE}")])?;
+    show(agent, "web-docker", &jobs.join("web-docker.nomad.hcl"), &[format!("image={IMAGE}")])?;
     // The image can only go once no container uses it.
-    agent.stop_job("web")?;
+    agent.stop_job("web-docker")?;
     drop(image);
     Ok(())
 }

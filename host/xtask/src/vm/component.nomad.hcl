@@ -9,6 +9,8 @@ job "component" {
       driver = "wasm"
       config {
         component = "/jobs/hello.wasm"
+        kind      = "http"
+        listen    = "http"
       }
     }
   }
