@@ -19,9 +19,10 @@ pub struct Agent {
     process: Option<Background>,
 }
 
-/// Builds the program as the tests do and answers its path.
+/// Builds the program and answers its path. For the whole workspace, so that each dependency gets the features it has
+/// in the tests, and is compiled once.
 pub fn build(workspace: &Workspace) -> Outcome<PathBuf> {
-    workspace.cargo(&["build", "--package", "longshore"]).check()?;
+    workspace.cargo(&["build", "--workspace", "--bin", "longshore"]).check()?;
     Ok(workspace.target.join("debug/longshore"))
 }
 
