@@ -147,4 +147,16 @@ mod tests {
             assert_eq!(named_by(host), endpoint, "{host}");
         }
     }
+
+    #[test]
+    fn an_image_of_busybox_lives_as_long_as_its_guard() {
+        let engine = answering().expect("no Docker Engine answers: run this through `cargo xtask test`");
+        let workspace = Workspace::find().unwrap();
+        let name = format!("longshore-xtask-test:{}", std::process::id());
+        let known = || engine.endpoint.get(&format!("/images/{name}/json")).unwrap().status;
+        let image = engine.busybox_image(&workspace, &name).unwrap();
+        assert_eq!(known(), 200);
+        drop(image);
+        assert_eq!(known(), 404);
+    }
 }

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use packages::find_program;
+pub use packages::{find_program, refresh_package_lists};
 
 /// What building the program needs.
 pub fn for_build(workspace: &Workspace) -> Outcome {

@@ -50,7 +50,7 @@ pub fn ensure(packages: &[Package]) -> Outcome {
     println!("    apt-get install {}", names.join(" "));
     if install(&names).is_err() {
         // The lists may be old or were never fetched.
-        apt(&["update", "-qq"])?;
+        refresh_package_lists()?;
         install(&names)?;
     }
     match missing.iter().find(|package| !present(package)) {
@@ -59,6 +59,11 @@ pub fn ensure(packages: &[Package]) -> Outcome {
             Err(Failure::new(format!("{} was installed, but `{}` is not there", package.name, package.proof)))
         }
     }
+}
+
+/// Fetches the lists of what there is to install.
+pub fn refresh_package_lists() -> Outcome {
+    apt(&["update", "-qq"])
 }
 
 fn how_to_get(missing: &[&Package]) -> String {

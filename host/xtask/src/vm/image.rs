@@ -2,7 +2,7 @@
 
 use crate::failure::{Doing, Failure, Outcome};
 use crate::run::Run;
-use crate::setup::engine::static_busybox;
+use crate::setup::{self, engine::static_busybox};
 use crate::workspace::Workspace;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -38,18 +38,26 @@ pub fn kernel(workspace: &Workspace) -> Outcome<Kernel> {
     if let Some(kernel) = unpacked(&dir) {
         return Ok(kernel);
     }
-    let depends = Run::new("apt-cache").args(&["depends", META_PACKAGE]).output()?;
-    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-    let package = package.ok_or_else(|| Failure::new(format!("apt knows no {META_PACKAGE}: run apt-get update")))?;
-    let package = format!("linux-image-{package}");
-    println!("    unpacking {package} into {}", dir.display());
-    Run::new("apt-get").args(&["download", "-qq", "-o", "APT::Sandbox::User=root", &package]).dir(&dir).check()?;
+    if download(&dir).is_err() {
+        // The lists may be old or were never fetched.
+        setup::refresh_package_lists()?;
+        download(&dir)?;
+    }
     let archive = entries(&dir)?.into_iter().find(|path| path.extension().is_some_and(|e| e == "deb"));
     let archive =
         archive.ok_or_else(|| Failure::new(format!("apt-get download left no package in {}", dir.display())))?;
     Run::new("dpkg-deb").args(&["-x".as_ref(), archive.as_os_str(), dir.as_os_str()]).check()?;
     fs::remove_file(&archive).doing(|| format!("cannot remove {}", archive.display()))?;
-    unpacked(&dir).ok_or_else(|| Failure::new(format!("{package} holds no kernel with modules")))
+    unpacked(&dir).ok_or_else(|| Failure::new(format!("{META_PACKAGE} brought no kernel with modules")))
+}
+
+/// Fetches the package that Debian's meta package stands for.
+fn download(dir: &Path) -> Outcome {
+    let depends = Run::new("apt-cache").args(&["depends", META_PACKAGE]).output()?;
+    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    let package = package.ok_or_else(|| Failure::new(format!("apt knows no {META_PACKAGE}")))?;
+    println!("    unpacking {package} into {}", dir.display());
+    Run::new("apt-get").args(&["download", "-qq", "-o", "APT::Sandbox::User=root", package]).dir(dir).check()
 }
 
 fn unpacked(dir: &Path) -> Option<Kernel> {
