@@ -14,6 +14,9 @@ use crate::{canonical, hcl, json, validate};
 /// Bytes a job file, or a file of variables, may have.
 pub const LARGEST_SOURCE: usize = 1 << 20;
 
+/// Levels of lists and maps a job may have: what is printed must be readable again, and readers of JSON stop at 128.
+const DEEPEST: usize = 100;
+
 /// Values and permissions for reading a job file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseOptions {
@@ -99,6 +102,11 @@ fn from_hcl(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Pa
 /// From a tidy document to a job that was validated; all that is wrong is told at once.
 pub(crate) fn finish(document: Document) -> Result<Parsed, Diagnostics> {
     let Document { value, map, mut found, damaged } = document;
+    if !nests_at_most(&value, DEEPEST) {
+        let detail = format!("Lists and maps may be nested at most {DEEPEST} levels deep.");
+        found.push(Diagnostic::error("Job nested too deeply", detail));
+        return Err(found);
+    }
     match canonical::complete(value) {
         Ok(job) => {
             let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_sound(path, &damaged));
@@ -113,6 +121,17 @@ pub(crate) fn finish(document: Document) -> Result<Parsed, Diagnostics> {
             found.push(Diagnostic::error("Invalid job", error.to_string()));
             Err(found)
         }
+    }
+}
+
+fn nests_at_most(value: &Value, levels: usize) -> bool {
+    let Some(levels) = levels.checked_sub(1) else {
+        return false;
+    };
+    match value {
+        Value::Array(items) => items.iter().all(|item| nests_at_most(item, levels)),
+        Value::Object(fields) => fields.values().all(|item| nests_at_most(item, levels)),
+        _ => true,
     }
 }
 

