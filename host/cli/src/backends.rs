@@ -12,11 +12,15 @@ use futures_util::future::join_all;
 use longshore_agent::{Agent, AgentConfig, AgentStore, api::ReplaceDriver};
 use longshore_core::{
     backends::Backends,
+    caller::DriverName,
+    file::Files,
     grant::{Grant, Grants},
+    policy::Policy,
 };
 use longshore_linux::{
     cgroup::Cgroups,
     components::ComponentRunner,
+    engine::docker::{Docker, DockerConfig},
     files::AllocFiles,
     ports::{PortBook, PortSettings},
     process::Supervisor,
@@ -83,14 +87,22 @@ impl Machine {
         let cgroups = Arc::new(Cgroups::detect());
         let processes = Supervisor::open(&data_dir.join("processes"), cgroups.clone()).map_err(|e| failed(&e))?;
         let components = ComponentRunner::open(&data_dir.join("components"), cgroups, None).map_err(|e| failed(&e))?;
+        let mut configs = driver_configs(config, mode)?;
+        let files: Arc<dyn Files> = Arc::new(AllocFiles);
+        let docker = Arc::new(Docker::new(DockerConfig {
+            endpoint: config.docker.endpoint.clone(),
+            agent: store.node_id().to_owned(),
+            policies: policies(&configs),
+            files: files.clone(),
+        }));
         let backends = Backends {
-            containers: None,
-            images: None,
+            containers: Some(docker.clone()),
+            images: Some(docker),
             processes: Some(Arc::new(processes)),
             components: Some(Arc::new(components)),
             ports: Some(Arc::new(PortBook::new(ports.clone()))),
             networks: None,
-            files: Some(Arc::new(AllocFiles)),
+            files: Some(files),
             state: Some(store.driver_state()),
             events: store.event_sink(),
             log: store.driver_log(),
@@ -99,7 +111,6 @@ impl Machine {
         let engine = engine(Some(cache_dir))?;
         let drivers = Arc::new(Registry::new(engine, backends.clone()));
         let replacements = data_dir.join("drivers");
-        let mut configs = driver_configs(config, mode)?;
         prefer_replacements(&mut configs, &replacements);
         load(&drivers, configs).await;
         Ok(Self { backends, drivers, ports, replacements })
@@ -189,6 +200,12 @@ fn driver_configs(config: &Config, mode: &Mode) -> Outcome<Vec<DriverConfig>> {
         configs.extend(new.map(DriverConfig::new));
     }
     Ok(configs)
+}
+
+/// The policies of drivers whose names are known before they are loaded.
+fn policies(configs: &[DriverConfig]) -> BTreeMap<DriverName, Policy> {
+    let named = configs.iter().filter_map(|config| Some((DriverName(config.name.clone()?), config.policy.clone())));
+    named.collect()
 }
 
 /// What `driver replace` put in a driver's place stays there: running tasks may have handles only it knows.
