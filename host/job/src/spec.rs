@@ -2,7 +2,7 @@
 //!
 //! One table drives everything that knows names: reading HCL, reading JSON, suggestions, warnings and refusals.
 //! To support a block, give it attributes here, a type in [`model`](crate::model), and take it out of
-//! [`refused`].
+//! `refused`.
 
 mod finish;
 mod group;
