@@ -11,10 +11,11 @@ use longshore_core::{
 };
 use longshore_job::model::Job;
 use tokio::sync::watch;
+use tokio_util::sync::DropGuard;
 
 use crate::{
     AgentConfig, AgentError, AgentStore, Allocation, ControlError, Evaluation, JobStatus, LogStart, LogStream, Node,
-    Submission, SubmitError,
+    Submission, SubmitError, jobs, shared::Shared,
 };
 
 /// A running agent. Clones are the same agent.
@@ -23,7 +24,9 @@ use crate::{
 /// the next agent on the same data directory finds them again.
 #[derive(Clone)]
 pub struct Agent {
-    pub(crate) shared: Arc<crate::shared::Shared>,
+    shared: Arc<Shared>,
+    /// Ends the supervision with the last clone.
+    _closing: Arc<DropGuard>,
 }
 
 /// A job to be submitted.
@@ -58,8 +61,9 @@ impl Agent {
         backends: Backends,
         drivers: Arc<dyn Drivers>,
     ) -> Result<Self, AgentError> {
-        let shared = crate::shared::Shared::start(store, config, backends, drivers).await?;
-        Ok(Self { shared })
+        let shared = Shared::start(store, config, backends, drivers).await?;
+        let _closing = Arc::new(shared.closing().drop_guard());
+        Ok(Self { shared, _closing })
     }
 
     /// Ends the supervision; tasks keep running. Returns when everything is in the journal.
@@ -134,7 +138,7 @@ impl Agent {
     }
 
     fn job_status(&self, job: Arc<Job>) -> JobStatus {
-        crate::jobs::job_status(job, &self.shared.board)
+        jobs::job_status(job, &self.shared.board)
     }
 }
 
@@ -213,5 +217,13 @@ impl Agent {
     /// A watch on [`Agent::index`], for blocking queries.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shared.board.watch()
+    }
+}
+
+#[cfg(test)]
+impl Agent {
+    /// The parts, for tests that look behind the facade.
+    pub(crate) fn shared_for_tests(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     status::{Allocation, ClientStatus, Evaluation, Submission, TaskEvent, TaskPhase, TaskState},
-    store::{AllocRecord, EventTarget, Journal, Pending, TaskRecord, Write},
+    store::{AllocRecord, EventTarget, Journal, LogPosition, Pending, TaskRecord, Write},
     task::events,
 };
 
@@ -49,6 +49,7 @@ struct Known {
     jobs: BTreeMap<String, JobEntry>,
     allocs: BTreeMap<AllocId, AllocEntry>,
     evaluations: BTreeMap<String, Arc<Evaluation>>,
+    log_positions: BTreeMap<TaskId, LogPosition>,
 }
 
 impl Known {
@@ -115,21 +116,17 @@ impl Board {
         self.known().index + 1
     }
 
-    /// Stores a version of a job. `submission` replaces the last.
-    pub(crate) fn put_job(&self, job: Job, submission: Option<Submission>) -> (Arc<Job>, Vec<Write>) {
+    /// Stores a version of a job that is journalled. `submission` replaces the last.
+    pub(crate) fn put_job(&self, job: Job, submission: Option<Submission>) {
         let mut known = self.known();
         let index = known.next_index();
-        let mut writes = vec![Write::index(index), Write::job(&job)];
         let entry = known.jobs.entry(job.id.clone()).or_default();
-        let job = Arc::new(job);
-        entry.versions.insert(job.version, job.clone());
+        entry.versions.insert(job.version, Arc::new(job));
         if let Some(submission) = submission {
-            writes.push(Write::submission(&job.id, &submission));
             entry.submission = submission;
         }
         drop(known);
         self.announce(index);
-        (job, writes)
     }
 
     /// Puts back what the journal had.
@@ -140,18 +137,26 @@ impl Board {
         entry.submission = submission.unwrap_or_default();
     }
 
-    /// Forgets versions of a job (all of them: the job).
+    /// Forgets versions of a job; answers what is to be written.
     pub(crate) fn forget_job_versions(&self, id: &str, versions: &[u64]) -> Vec<Write> {
         let mut known = self.known();
-        let index = known.next_index();
-        let Some(entry) = known.jobs.get_mut(id) else { return Vec::new() };
-        entry.versions.retain(|version, _| !versions.contains(version));
-        if entry.versions.is_empty() {
-            known.jobs.remove(id);
+        if let Some(entry) = known.jobs.get_mut(id) {
+            entry.versions.retain(|version, _| !versions.contains(version));
         }
+        versions.iter().map(|version| Write::forget_job(id, *version)).collect()
+    }
+
+    /// Forgets a job, its text and its evaluations; answers what is to be written.
+    pub(crate) fn forget_job(&self, id: &str) -> Vec<Write> {
+        let mut known = self.known();
+        let index = known.next_index();
+        let versions = known.jobs.remove(id).map(|entry| entry.versions).unwrap_or_default();
         drop(known);
         self.announce(index);
-        versions.iter().map(|version| Write::forget_job(id, *version)).collect()
+        let mut writes: Vec<Write> = versions.keys().map(|version| Write::forget_job(id, *version)).collect();
+        writes.push(Write::forget_submission(id));
+        writes.extend(self.forget_evaluations(id, 0));
+        writes
     }
 
     /// An evaluation.
@@ -168,12 +173,21 @@ impl Board {
         found
     }
 
-    /// Stores an evaluation.
-    pub(crate) fn put_evaluation(&self, evaluation: Evaluation) -> (Arc<Evaluation>, Write) {
+    /// Stores an evaluation that is journalled.
+    pub(crate) fn put_evaluation(&self, evaluation: Evaluation) -> Arc<Evaluation> {
         let evaluation = Arc::new(evaluation);
         self.known().evaluations.insert(evaluation.id.clone(), evaluation.clone());
-        let write = Write::evaluation(&evaluation);
-        (evaluation, write)
+        evaluation
+    }
+
+    /// Forgets all but the newest evaluations of a job; answers what is to be written.
+    pub(crate) fn forget_evaluations(&self, job_id: &str, kept: usize) -> Vec<Write> {
+        let old: Vec<_> = self.evaluations(job_id).into_iter().skip(kept).collect();
+        let mut known = self.known();
+        for evaluation in &old {
+            known.evaluations.remove(&evaluation.id);
+        }
+        old.iter().map(|evaluation| Write::forget_evaluation(&evaluation.id)).collect()
     }
 }
 
@@ -207,21 +221,15 @@ impl Board {
         self.known().allocs.get(id).map(|entry| entry.changed.subscribe())
     }
 
-    /// Adds an allocation.
-    pub(crate) fn put_alloc(&self, mut alloc: Allocation) -> (Arc<Allocation>, Write) {
+    /// Adds an allocation that is journalled.
+    pub(crate) fn put_alloc(&self, mut alloc: Allocation) {
         let mut known = self.known();
         let index = known.next_index();
         alloc.modify_index = index;
-        if alloc.create_index == 0 {
-            alloc.create_index = index;
-        }
-        let view = Arc::new(alloc);
-        let entry = AllocEntry { view: view.clone(), changed: watch::Sender::new(index) };
-        known.allocs.insert(view.id.clone(), entry);
+        let entry = AllocEntry { changed: watch::Sender::new(index), view: Arc::new(alloc) };
+        known.allocs.insert(entry.view.id.clone(), entry);
         drop(known);
         self.announce(index);
-        let write = Write::alloc(&record(&view));
-        (view, write)
     }
 
     /// Changes an allocation; the change is queued for the journal.
@@ -271,11 +279,22 @@ impl Board {
         self.announce(index);
     }
 
+    /// How far a task's output was written.
+    pub(crate) fn log_position(&self, id: &TaskId) -> LogPosition {
+        self.known().log_positions.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Remembers how far a task's output was written.
+    pub(crate) fn set_log_position(&self, id: &TaskId, position: LogPosition) {
+        self.known().log_positions.insert(id.clone(), position);
+    }
+
     /// Forgets an allocation.
     pub(crate) fn forget_alloc(&self, id: &AllocId) -> Vec<Write> {
         let mut known = self.known();
         let index = known.next_index();
         let Some(entry) = known.allocs.remove(id) else { return Vec::new() };
+        known.log_positions.retain(|task, _| task.alloc != *id);
         drop(known);
         self.announce(index);
         Write::forget_alloc(id, entry.view.tasks.keys())

@@ -1,12 +1,15 @@
-//! Jobs and what they ask for.
+//! Jobs on the board: how they are, what is kept of their past.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
 
-use longshore_job::model::Job;
+use longshore_core::caller::AllocId;
+use longshore_job::model::{Job, TaskGroup};
 
 use crate::{
+    alloc::dir,
     board::Board,
-    status::{ClientStatus, Desired, GroupSummary, JobStatus},
+    shared::Shared,
+    status::{Allocation, ClientStatus, Desired, GroupSummary, JobStatus},
 };
 
 /// A job with its allocations counted.
@@ -25,14 +28,151 @@ pub(crate) fn job_status(job: Arc<Job>, board: &Board) -> JobStatus {
         }
     }
     let running = summary.values().any(|counts| counts.running > 0);
-    let status = if job.stop || !open {
-        "dead"
-    } else if running {
-        "running"
-    } else {
-        "pending"
+    let status = match (job.stop || !open, running) {
+        (true, _) => "dead",
+        (false, true) => "running",
+        (false, false) => "pending",
     };
     let mut shown = Job::clone(&job);
     shown.status = status.into();
     JobStatus { job: Arc::new(shown), summary }
+}
+
+/// Whether two versions of a job are the same to the person who wrote them.
+pub(crate) fn same_job(one: &Job, other: &Job) -> bool {
+    fn bare(job: &Job) -> Job {
+        Job {
+            stop: false,
+            status: String::new(),
+            version: 0,
+            submit_time: 0,
+            create_index: 0,
+            modify_index: 0,
+            job_modify_index: 0,
+            ..job.clone()
+        }
+    }
+    bare(one) == bare(other)
+}
+
+/// Whether an allocation of a group in one version of a job is as good in another: nothing its tasks see differs.
+pub(crate) fn same_group(one: (&Job, &TaskGroup), other: (&Job, &TaskGroup)) -> bool {
+    fn seen(job: &Job) -> (&str, &str, &str, longshore_job::model::JobKind, &BTreeMap<String, String>) {
+        (&job.name, &job.namespace, &job.region, job.kind, &job.meta)
+    }
+    let group = |group: &TaskGroup| TaskGroup { count: 0, update: None, ..group.clone() };
+    seen(one.0) == seen(other.0) && group(one.1) == group(other.1)
+}
+
+/// What is to change about a job's allocations.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// To be made: group, index, and the allocation each replaces.
+    pub(crate) make: Vec<(String, u32, Option<AllocId>)>,
+    /// To be stopped, and why.
+    pub(crate) stop: Vec<(AllocId, &'static str)>,
+}
+
+/// Compares what a job wants with what there is.
+pub(crate) fn changes(job: &Job, allocs: &[Arc<Allocation>]) -> Changes {
+    let mut changes = Changes::default();
+    let live = |alloc: &&Arc<Allocation>| !alloc.finished && alloc.desired == Desired::Run;
+    for alloc in allocs.iter().filter(live) {
+        if job.task_groups.iter().all(|group| group.name != alloc.group) {
+            changes.stop.push((alloc.id.clone(), "alloc not needed due to job update"));
+        }
+    }
+    for group in &job.task_groups {
+        let mut covered = BTreeSet::new();
+        let mut replaced = BTreeMap::new();
+        for alloc in allocs.iter().filter(|alloc| alloc.group == group.name) {
+            let old = alloc.job.task_groups.iter().find(|old| old.name == group.name);
+            let same = old.is_some_and(|old| same_group((&alloc.job, old), (job, group)));
+            if live(&alloc) && !same {
+                changes.stop.push((alloc.id.clone(), "alloc is being updated due to job update"));
+                replaced.insert(alloc.index, alloc.id.clone());
+            } else if live(&alloc) && (alloc.index >= group.count || !covered.insert(alloc.index)) {
+                changes.stop.push((alloc.id.clone(), "alloc not needed due to job update"));
+            } else if same && done(alloc, job) {
+                covered.insert(alloc.index);
+            }
+        }
+        let missing = (0..group.count).filter(|index| !covered.contains(index));
+        changes.make.extend(missing.map(|index| (group.name.clone(), index, replaced.remove(&index))));
+    }
+    changes
+}
+
+/// Whether an allocation did what a batch job wants of it.
+fn done(alloc: &Allocation, job: &Job) -> bool {
+    job.kind.ends_on_success()
+        && alloc.finished
+        && alloc.desired == Desired::Run
+        && alloc.status == ClientStatus::Complete
+}
+
+/// Forgets what is too old of the job of an allocation that has just ended.
+pub(crate) async fn collect_garbage(shared: &Shared, ended: &AllocId) {
+    let Some(job_id) = shared.board.alloc(ended).map(|alloc| alloc.job.id.clone()) else { return };
+    let allocs = shared.board.allocs_of_job(&job_id);
+    let ended = allocs.iter().filter(|alloc| alloc.finished);
+    let old: Vec<AllocId> = ended.skip(shared.config.kept_allocations).map(|alloc| alloc.id.clone()).collect();
+    forget_allocs(shared, &old).await;
+    let used: BTreeSet<u64> = shared.board.allocs_of_job(&job_id).iter().map(|alloc| alloc.job.version).collect();
+    let Some(entry) = shared.board.job(&job_id) else { return };
+    let newest = entry.versions.keys().last().copied();
+    let unused: Vec<u64> =
+        entry.versions.keys().copied().filter(|version| Some(*version) != newest && !used.contains(version)).collect();
+    let mut writes = shared.board.forget_evaluations(&job_id, shared.config.kept_allocations);
+    if !unused.is_empty() {
+        writes.extend(shared.board.forget_job_versions(&job_id, &unused));
+    }
+    if !writes.is_empty() {
+        shared.board.journal().write_lazily(writes);
+    }
+}
+
+/// Removes allocations' directories, then forgets them.
+pub(crate) async fn forget_allocs(shared: &Shared, ids: &[AllocId]) {
+    for id in ids {
+        let (config, name) = (shared.config.clone(), id.0.clone());
+        let removed = tokio::task::spawn_blocking(move || dir::remove(&config, &name)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(alloc = %id, %error, "cannot remove the directory of an allocation");
+            continue;
+        }
+        shared.board.journal().write_lazily(shared.board.forget_alloc(id));
+    }
+}
+
+/// Forgets a stopped job once all its allocations are gone.
+pub(crate) async fn purge(shared: &Shared, job_id: &str) {
+    if !shared.begin_purge(job_id) {
+        return;
+    }
+    purge_once(shared, job_id).await;
+    shared.end_purge(job_id);
+}
+
+async fn purge_once(shared: &Shared, job_id: &str) {
+    let mut index = shared.board.watch();
+    loop {
+        index.borrow_and_update();
+        let stopped = shared.board.job(job_id).and_then(|entry| Some(entry.newest()?.stop));
+        if stopped != Some(true) {
+            // Submitted anew meanwhile, or gone already.
+            break;
+        }
+        let allocs = shared.board.allocs_of_job(job_id);
+        if allocs.iter().all(|alloc| alloc.finished) {
+            let ids: Vec<AllocId> = allocs.iter().map(|alloc| alloc.id.clone()).collect();
+            forget_allocs(shared, &ids).await;
+            shared.board.journal().write_lazily(shared.board.forget_job(job_id));
+            break;
+        }
+        if index.changed().await.is_err() {
+            return;
+        }
+    }
+    shared.board.journal().write_lazily(vec![crate::store::Write::purged(job_id)]);
 }

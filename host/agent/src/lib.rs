@@ -25,17 +25,25 @@
 //! start each step found half done is finished or undone.
 
 mod agent;
+mod alloc;
 pub mod api;
 mod board;
+mod check;
 mod config;
+mod control;
 mod error;
+mod health;
 mod id;
+mod interpolate;
 mod jobs;
 mod logs;
 mod machine;
+mod reconcile;
+mod schema;
 mod shared;
 mod status;
 mod store;
+mod submit;
 mod task;
 
 pub use agent::{Agent, SubmitOptions, Submitted};
@@ -47,3 +55,6 @@ pub use status::{
     TaskPhase, TaskState,
 };
 pub use store::AgentStore;
+
+#[cfg(test)]
+mod tests;

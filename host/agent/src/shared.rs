@@ -1,82 +1,179 @@
-//! interim
-#![allow(missing_docs)]
-use std::{collections::BTreeMap, sync::Arc};
+//! What every part of the agent has in hand.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use longshore_core::{
     backends::Backends,
-    driver::Drivers,
-    exec::{ExecRequest, ExecStream},
-    workload::{OutputStream, Usage},
+    caller::AllocId,
+    driver::{Driver, DriverError, Drivers},
 };
-use longshore_job::model::Job;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AgentConfig, AgentError, AgentStore, ControlError, Evaluation, LogStart, LogStream, Node, SubmitError,
-    SubmitOptions, Submitted, board::Board,
+    AgentConfig, AgentError, AgentStore, ControlError, DriverStatus, Node, alloc::AllocControl, board::Board,
+    health::HealthBoard, reconcile, status::since_epoch,
 };
 
+/// The agent's parts. Every runner holds it.
 pub(crate) struct Shared {
+    pub(crate) config: AgentConfig,
+    pub(crate) node_id: String,
     pub(crate) board: Arc<Board>,
-}
-
-fn unbuilt<T>() -> Result<T, ControlError> {
-    Err(ControlError::Invalid("not built yet".into()))
+    pub(crate) backends: Backends,
+    pub(crate) drivers: Arc<dyn Drivers>,
+    pub(crate) health: HealthBoard,
+    pub(crate) clock: Clock,
+    /// One decision about jobs at a time.
+    pub(crate) deciding: tokio::sync::Mutex<()>,
+    runners: Mutex<BTreeMap<AllocId, Arc<AllocControl>>>,
+    /// Jobs that somebody waits to forget.
+    purging: Mutex<BTreeSet<String>>,
+    work: TaskTracker,
+    closing: CancellationToken,
 }
 
 impl Shared {
+    /// Opens for business: restores what the journal had, then looks after it in the background.
     pub(crate) async fn start(
         store: AgentStore,
-        _config: AgentConfig,
-        _backends: Backends,
-        _drivers: Arc<dyn Drivers>,
+        config: AgentConfig,
+        backends: Backends,
+        drivers: Arc<dyn Drivers>,
     ) -> Result<Arc<Self>, AgentError> {
-        let board = Arc::new(Board::new(store.journal.clone(), 0));
-        Ok(Arc::new(Self { board }))
+        let allocs = config.data_dir.join("allocs");
+        std::fs::create_dir_all(&allocs)
+            .map_err(|reason| AgentError::DataDir { path: allocs.display().to_string(), reason })?;
+        let loaded = store.loaded.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+        let board = Arc::new(Board::new(store.journal.clone(), loaded.index));
+        let as_target: Arc<dyn crate::store::EventTarget> = board.clone();
+        store.relay.connect(Arc::downgrade(&as_target));
+        let shared = Arc::new(Self {
+            node_id: store.node_id().to_owned(),
+            config,
+            board,
+            backends,
+            drivers,
+            health: HealthBoard::default(),
+            clock: Clock::new(),
+            deciding: tokio::sync::Mutex::default(),
+            runners: Mutex::default(),
+            purging: Mutex::default(),
+            work: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        });
+        reconcile::restore(&shared, loaded).await?;
+        let looker = shared.clone();
+        shared.spawn(async move { crate::health::keep_looking(&looker).await });
+        Ok(shared)
     }
-    pub(crate) async fn shutdown(&self) {}
-    pub(crate) async fn submit(&self, _job: Job, _options: SubmitOptions) -> Result<Submitted, SubmitError> {
-        Err(SubmitError::Invalid(vec![crate::error::Problem::new("", "not built yet")]))
+
+    /// Ends all supervision and waits until it has ended.
+    pub(crate) async fn shutdown(&self) {
+        self.closing.cancel();
+        self.work.close();
+        self.work.wait().await;
     }
-    pub(crate) async fn validate(&self, _job: &Job) -> Result<Vec<String>, SubmitError> {
-        Ok(Vec::new())
+
+    /// Ends all supervision when the agent's last handle goes.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.closing.clone()
     }
-    pub(crate) async fn stop_job(&self, _id: &str, _purge: bool) -> Result<Arc<Evaluation>, ControlError> {
-        unbuilt()
+
+    /// Runs work that ends with the agent.
+    pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(&self, work: F) -> tokio::task::JoinHandle<()> {
+        let closing = self.closing.clone();
+        self.work.spawn(async move {
+            closing.run_until_cancelled(work).await;
+        })
     }
-    pub(crate) async fn stop_allocation(&self, _id: &str) -> Result<Arc<Evaluation>, ControlError> {
-        unbuilt()
+
+    /// A driver by name.
+    pub(crate) fn driver(&self, name: &str) -> Result<Arc<dyn Driver>, DriverError> {
+        self.drivers.get(name)
     }
-    pub(crate) fn restart_allocation(&self, _id: &str, _task: Option<&str>) -> Result<(), ControlError> {
-        unbuilt()
+
+    /// The control of an allocation that has a runner.
+    pub(crate) fn control(&self, id: &AllocId) -> Option<Arc<AllocControl>> {
+        self.runners().get(id).cloned()
     }
-    pub(crate) async fn signal_allocation(&self, _: &str, _: Option<&str>, _: &str) -> Result<(), ControlError> {
-        unbuilt()
+
+    pub(crate) fn add_control(&self, id: &AllocId, control: Arc<AllocControl>) {
+        self.runners().insert(id.clone(), control);
     }
-    pub(crate) async fn exec(&self, _: &str, _: &str, _: ExecRequest) -> Result<Box<dyn ExecStream>, ControlError> {
-        unbuilt()
+
+    pub(crate) fn remove_control(&self, id: &AllocId) {
+        self.runners().remove(id);
     }
-    pub(crate) fn logs(
-        &self,
-        _: &str,
-        _: &str,
-        _: OutputStream,
-        _: LogStart,
-        _: bool,
-    ) -> Result<LogStream, ControlError> {
-        unbuilt()
+
+    fn runners(&self) -> std::sync::MutexGuard<'_, BTreeMap<AllocId, Arc<AllocControl>>> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    pub(crate) async fn usage(&self, _: &str) -> Result<BTreeMap<String, Usage>, ControlError> {
-        unbuilt()
+
+    /// Whether nobody waits to forget this job yet; from now on somebody does.
+    pub(crate) fn begin_purge(&self, job_id: &str) -> bool {
+        self.purging.lock().unwrap_or_else(PoisonError::into_inner).insert(job_id.to_owned())
     }
+
+    /// Nobody does any more.
+    pub(crate) fn end_purge(&self, job_id: &str) {
+        self.purging.lock().unwrap_or_else(PoisonError::into_inner).remove(job_id);
+    }
+
+    /// An allocation, or the error that there is none.
+    pub(crate) fn alloc(&self, id: &str) -> Result<Arc<crate::Allocation>, ControlError> {
+        self.board.alloc(&AllocId(id.to_owned())).ok_or_else(|| ControlError::UnknownAllocation(id.to_owned()))
+    }
+
+    /// The machine and its drivers.
     pub(crate) fn node(&self) -> Node {
-        Node {
-            id: String::new(),
-            name: String::new(),
-            datacenter: String::new(),
-            region: String::new(),
-            attributes: BTreeMap::new(),
-            meta: BTreeMap::new(),
-            drivers: BTreeMap::new(),
+        let mut attributes = self.config.node_attributes.clone();
+        let mut drivers = BTreeMap::new();
+        for driver in self.drivers.all() {
+            let info = driver.info().clone();
+            let name = info.description.name.clone();
+            let fingerprint = self.health.seen(&name);
+            if let Some((seen, _)) = &fingerprint {
+                attributes.extend(seen.attributes.clone());
+            }
+            drivers.insert(name, DriverStatus { info, fingerprint });
         }
+        Node {
+            id: self.node_id.clone(),
+            name: self.config.node_name.clone(),
+            datacenter: self.config.datacenter.clone(),
+            region: self.config.region.clone(),
+            attributes,
+            meta: self.config.node_meta.clone(),
+            drivers,
+        }
+    }
+}
+
+/// Unix time that runs with tokio's clock: restarts are counted in it, and tests can turn it.
+pub(crate) struct Clock {
+    start: Instant,
+    start_unix: Duration,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self { start: Instant::now(), start_unix: since_epoch(std::time::SystemTime::now()) }
+    }
+
+    /// Unix milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let now = self.start_unix + self.start.elapsed();
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long it is until then; zero when it is past.
+    pub(crate) fn until(&self, unix_ms: u64) -> Duration {
+        Duration::from_millis(unix_ms.saturating_sub(self.now_ms()))
     }
 }

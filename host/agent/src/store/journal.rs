@@ -37,12 +37,14 @@ pub(crate) enum Table {
     Tasks,
     /// Tasks as they were given to their drivers.
     Snapshots,
+    /// How far tasks' output was written.
+    LogPositions,
     /// Drivers' own state.
     DriverState,
 }
 
 impl Table {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Meta,
         Self::Jobs,
         Self::Submissions,
@@ -50,6 +52,7 @@ impl Table {
         Self::Allocs,
         Self::Tasks,
         Self::Snapshots,
+        Self::LogPositions,
         Self::DriverState,
     ];
 
@@ -62,6 +65,7 @@ impl Table {
             Self::Allocs => "allocs",
             Self::Tasks => "tasks",
             Self::Snapshots => "snapshots",
+            Self::LogPositions => "log_positions",
             Self::DriverState => "driver_state",
         })
     }
@@ -95,11 +99,6 @@ impl Pending {
     /// Waits until the write (and all before it) is durable.
     pub(crate) async fn durable(self) -> Result<(), StoreError> {
         self.0.await.unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// The same outside of async code.
-    pub(crate) fn wait_blocking(self) -> Result<(), StoreError> {
-        self.0.blocking_recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// Does not wait; a failure is only logged.
@@ -280,12 +279,17 @@ impl File {
         let path = file_name(&self.path);
         match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path },
-            DatabaseError::Storage(StorageError::Io(error)) if error.kind() != std::io::ErrorKind::InvalidData => {
+            DatabaseError::Storage(StorageError::Io(error)) if !is_about_content(&error) => {
                 StoreError::Open { path, reason: error.to_string() }
             }
             other => StoreError::Damaged { path, reason: other.to_string() },
         }
     }
+}
+
+/// Whether reading went well and what was read is no database.
+fn is_about_content(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
 }
 
 /// redb asserts what it reads: a damaged file can make it panic, which is an error like any other here.

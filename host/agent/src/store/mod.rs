@@ -19,7 +19,7 @@ use thiserror::Error;
 #[cfg(test)]
 pub(crate) use journal::Crash;
 pub(crate) use journal::{Journal, Pending, Table, Write};
-pub(crate) use records::{AllocRecord, JobRecord, Loaded, LogPosition, RunPhase, TaskRecord};
+pub(crate) use records::{AllocRecord, Loaded, LogPosition, RunPhase, TaskRecord};
 pub(crate) use relay::{EventRelay, EventTarget};
 
 use driver_state::JournalledState;
@@ -88,7 +88,7 @@ impl AgentStore {
         let loaded = Loaded::read(tables, &path)?;
         let node_id = match &loaded.node_id {
             Some(id) => id.clone(),
-            None => new_node_id(&journal)?,
+            None => new_node_id(&journal),
         };
         Ok(Self {
             journal,
@@ -121,8 +121,9 @@ impl AgentStore {
     }
 }
 
-fn new_node_id(journal: &Journal) -> Result<String, StoreError> {
+/// Not waited for: whatever is made in this id's name is journalled later, and so after it.
+fn new_node_id(journal: &Journal) -> String {
     let id = crate::id::uuid();
-    journal.write(vec![Write::put(Table::Meta, records::NODE_ID, id.clone().into_bytes())]).wait_blocking()?;
-    Ok(id)
+    journal.write(vec![Write::put(Table::Meta, records::NODE_ID, id.clone().into_bytes())]).forget();
+    id
 }

@@ -22,9 +22,8 @@ pub(super) const NODE_ID: &str = "node_id";
 const BOOT_ID: &str = "boot_id";
 /// Key of the last modify index.
 const INDEX: &str = "index";
-
-/// A job and its number among the versions of its id.
-pub(crate) type JobRecord = Job;
+/// Prefix of the keys of jobs to be forgotten.
+const PURGE: &str = "purge/";
 
 /// An allocation without what can be worked out again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,9 +82,10 @@ pub(crate) struct LogPosition {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TaskRecord {
     pub(crate) phase: RunPhase,
+    /// The driver it was last given to; empty before that.
+    pub(crate) driver: String,
     pub(crate) state: TaskState,
     pub(crate) restarts: RestartCount,
-    pub(crate) log: LogPosition,
 }
 
 /// Everything the journal held when it was opened.
@@ -99,11 +99,15 @@ pub(crate) struct Loaded {
     /// By job.
     pub(crate) submissions: BTreeMap<String, Submission>,
     pub(crate) evaluations: Vec<Evaluation>,
+    /// Ids of jobs to be forgotten once they have ended.
+    pub(crate) purging: Vec<String>,
     pub(crate) allocs: Vec<AllocRecord>,
     /// By `<alloc>/<task>`.
     pub(crate) tasks: BTreeMap<String, TaskRecord>,
     /// By `<alloc>/<task>`.
     pub(crate) snapshots: BTreeMap<String, Task>,
+    /// By `<alloc>/<task>`.
+    pub(crate) log_positions: BTreeMap<String, LogPosition>,
 }
 
 impl Loaded {
@@ -115,12 +119,14 @@ impl Loaded {
             node_id: text(NODE_ID),
             boot_id: text(BOOT_ID),
             index: text(INDEX).and_then(|text| text.parse().ok()).unwrap_or(0),
+            purging: meta.keys().filter_map(|key| key.strip_prefix(PURGE).map(String::from)).collect(),
             jobs: jobs.into_iter().map(|(_, job)| ((job.id.clone(), job.version), job)).collect(),
             submissions: decode(tables.take(Table::Submissions), path)?.into_iter().collect(),
             evaluations: values(decode(tables.take(Table::Evaluations), path)?),
             allocs: values(decode(tables.take(Table::Allocs), path)?),
             tasks: decode(tables.take(Table::Tasks), path)?.into_iter().collect(),
             snapshots: decode(tables.take(Table::Snapshots), path)?.into_iter().collect(),
+            log_positions: decode(tables.take(Table::LogPositions), path)?.into_iter().collect(),
         })
     }
 }
@@ -160,12 +166,30 @@ impl Write {
         Self::put(Table::Meta, INDEX, index.to_string().into_bytes())
     }
 
-    pub(crate) fn job(job: &JobRecord) -> Self {
+    pub(crate) fn job(job: &Job) -> Self {
         Self::put(Table::Jobs, job_key(&job.id, job.version), encode(job))
     }
 
     pub(crate) fn forget_job(id: &str, version: u64) -> Self {
         Self::remove(Table::Jobs, job_key(id, version))
+    }
+
+    /// The job is to be forgotten once it has ended.
+    pub(crate) fn purging(id: &str) -> Self {
+        Self::put(Table::Meta, format!("{PURGE}{id}"), Vec::new())
+    }
+
+    /// It was, or shall not be any more.
+    pub(crate) fn purged(id: &str) -> Self {
+        Self::remove(Table::Meta, format!("{PURGE}{id}"))
+    }
+
+    pub(crate) fn forget_submission(id: &str) -> Self {
+        Self::remove(Table::Submissions, id)
+    }
+
+    pub(crate) fn forget_evaluation(id: &str) -> Self {
+        Self::remove(Table::Evaluations, id)
     }
 
     pub(crate) fn submission(job_id: &str, submission: &Submission) -> Self {
@@ -188,12 +212,17 @@ impl Write {
         Self::put(Table::Snapshots, task.id.to_string(), encode(task))
     }
 
+    pub(crate) fn log_position(id: &TaskId, position: &LogPosition) -> Self {
+        Self::put(Table::LogPositions, id.to_string(), encode(position))
+    }
+
     /// Removes all that is known of an allocation.
     pub(crate) fn forget_alloc<'a>(id: &AllocId, tasks: impl Iterator<Item = &'a String>) -> Vec<Self> {
         let mut writes = vec![Self::remove(Table::Allocs, &id.0)];
         for task in tasks {
             let key = format!("{id}/{task}");
             writes.push(Self::remove(Table::Tasks, &key));
+            writes.push(Self::remove(Table::LogPositions, &key));
             writes.push(Self::remove(Table::Snapshots, key));
         }
         writes

@@ -66,10 +66,6 @@ pub(crate) fn started() -> TaskEvent {
     event("Started", "Task started by client")
 }
 
-pub(crate) fn reconnected() -> TaskEvent {
-    event("Reconnected", "Task found running by a new agent")
-}
-
 pub(crate) fn terminated(status: &ExitStatus) -> TaskEvent {
     let mut message = format!("Exit Code: {}", status.exit_code);
     if status.signal != 0 {

@@ -111,3 +111,7 @@ impl RestartRules {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "restart_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+//! Whether a job can run here: everything that can be said before anything starts, all at once.
+
+use std::collections::BTreeMap;
+
+use longshore_core::driver::{DriverError, Health};
+use longshore_job::{
+    model::{Job, Task, TaskGroup},
+    nearest,
+};
+
+use crate::{
+    alloc::env, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables, schema, shared::Shared,
+};
+
+/// What was found out about a job.
+#[derive(Default)]
+struct Findings {
+    /// It is wrong as it is written.
+    invalid: Vec<Problem>,
+    /// It cannot run now.
+    unplaceable: Vec<Problem>,
+    /// It can, but not all of it has an effect.
+    warnings: Vec<String>,
+}
+
+/// Checks a job, and converts scalars of its tasks' `config` where their drivers want another type. Answers warnings.
+pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, SubmitError> {
+    let mut findings = Findings::default();
+    findings.names(job);
+    findings.static_ports(job);
+    findings.datacenter(job, &shared.config.datacenter);
+    let node = Variables::new(BTreeMap::new(), env::node_variables(&shared.node()));
+    for (number, group) in job.task_groups.iter_mut().enumerate() {
+        let place = format!("/TaskGroups/{number}");
+        findings.network(group, &place);
+        findings.labels(group, &place);
+        for (number, task) in group.tasks.iter_mut().enumerate() {
+            findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
+        }
+    }
+    if !findings.invalid.is_empty() {
+        Err(SubmitError::Invalid(findings.invalid))
+    } else if !findings.unplaceable.is_empty() {
+        Err(SubmitError::Unplaceable(findings.unplaceable))
+    } else {
+        Ok(findings.warnings)
+    }
+}
+
+impl Findings {
+    fn wrong(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.invalid.push(Problem::new(pointer, message));
+    }
+
+    /// Names that become directories, or that nothing could be found by.
+    fn names(&mut self, job: &Job) {
+        if job.id.is_empty() {
+            self.wrong("/ID", "Missing job ID");
+        }
+        if job.task_groups.is_empty() {
+            self.wrong("/TaskGroups", "Missing job task groups");
+        }
+        for (number, group) in job.task_groups.iter().enumerate() {
+            let place = format!("/TaskGroups/{number}");
+            if job.task_groups[..number].iter().any(|other| other.name == group.name) {
+                self.wrong(format!("{place}/Name"), format!("the job has two groups named {:?}", group.name));
+            }
+            if group.tasks.is_empty() {
+                self.wrong(format!("{place}/Tasks"), "Missing tasks for task group");
+            }
+            for (index, task) in group.tasks.iter().enumerate() {
+                let place = format!("{place}/Tasks/{index}/Name");
+                if group.tasks[..index].iter().any(|other| other.name == task.name) {
+                    self.wrong(&place, format!("the group has two tasks named {:?}", task.name));
+                }
+                if !is_directory_name(&task.name) {
+                    self.wrong(place, format!("{:?} cannot name a task: its directory is named so", task.name));
+                }
+            }
+        }
+    }
+
+    fn network(&mut self, group: &TaskGroup, place: &str) {
+        for (number, network) in group.networks.iter().enumerate() {
+            let mode = network.mode();
+            if mode != "host" {
+                self.wrong(
+                    format!("{place}/Networks/{number}/Mode"),
+                    format!(
+                        "network mode {mode:?} is not built yet: this version runs groups in the host's network; \
+                         write mode = \"host\" or leave it out"
+                    ),
+                );
+            } else if !network.hostname.is_empty() {
+                self.wrong(
+                    format!("{place}/Networks/{number}/Hostname"),
+                    "hostname cannot be set on task group using \"host\" networking mode",
+                );
+            }
+        }
+    }
+
+    fn labels(&mut self, group: &TaskGroup, place: &str) {
+        let wanted: Vec<_> = ports::wanted(group).collect();
+        for (number, port) in wanted.iter().enumerate() {
+            if wanted[..number].iter().any(|other| other.label == port.label) {
+                self.wrong(format!("{place}/Networks"), format!("Port label {} already in use", port.label));
+            }
+        }
+    }
+
+    /// A static port can be had once.
+    fn static_ports(&mut self, job: &Job) {
+        let mut holders: BTreeMap<(u16, &str), String> = BTreeMap::new();
+        for (number, group) in job.task_groups.iter().enumerate() {
+            let wanted = ports::wanted(group).filter(|port| port.value > 0 && !port.ignore_collision);
+            for port in wanted {
+                let place = format!("/TaskGroups/{number}/Networks/0");
+                let holder = format!("{}:{}", group.name, port.label);
+                if group.count > 1 {
+                    let count = group.count;
+                    let message = format!("static port {} cannot be had by {count} allocations of a group", port.value);
+                    self.wrong(&place, message);
+                }
+                if let Some(other) = holders.insert((port.value, &port.host_network), holder) {
+                    self.wrong(place, format!("Static port {} already reserved by {other}", port.value));
+                }
+            }
+        }
+    }
+
+    fn datacenter(&mut self, job: &Job, own: &str) {
+        if !job.datacenters.iter().any(|pattern| glob(pattern, own)) {
+            let asked = job.datacenters.join(", ");
+            self.unplaceable.push(Problem::new(
+                "/Datacenters",
+                format!("this machine is in datacenter {own:?}, the job asks for {asked}"),
+            ));
+        }
+        let conditions = job.constraints.len()
+            + job.task_groups.iter().map(|group| group.constraints.len()).sum::<usize>()
+            + job.task_groups.iter().flat_map(|group| &group.tasks).map(|task| task.constraints.len()).sum::<usize>();
+        if conditions > 0 {
+            self.warnings.push("constraints are not evaluated yet: the job runs here whatever they say".into());
+        }
+    }
+
+    async fn task(&mut self, shared: &Shared, task: &mut Task, place: &str, node: &Variables) {
+        let name = node.text(&task.driver);
+        let driver = match shared.driver(&name) {
+            Ok(driver) => driver,
+            Err(DriverError::Unknown { .. }) => return self.unknown_driver(shared, &name, place),
+            Err(error) => return self.unplaceable.push(Problem::new(format!("{place}/Driver"), error.to_string())),
+        };
+        match shared.health.check(&driver).await {
+            Health::Healthy => {}
+            Health::Unhealthy(why) | Health::Undetected(why) => self.unplaceable.push(Problem::new(
+                format!("{place}/Driver"),
+                format!("driver {name:?} cannot start tasks now: {why}"),
+            )),
+        }
+        for misfit in schema::check(&driver.info().config_schema, &mut task.config, true) {
+            self.wrong(format!("{place}/Config{}", misfit.pointer), misfit.message);
+        }
+    }
+
+    fn unknown_driver(&mut self, shared: &Shared, name: &str, place: &str) {
+        let loaded: Vec<String> =
+            shared.drivers.all().iter().map(|driver| driver.info().description.name.clone()).collect();
+        let hint = match nearest(name, loaded.iter().map(String::as_str)) {
+            Some(near) => format!("; did you mean {near:?}?"),
+            None if loaded.is_empty() => "; no driver is loaded".into(),
+            None => format!("; loaded are {}", loaded.join(", ")),
+        };
+        self.wrong(format!("{place}/Driver"), format!("unknown driver {name:?}{hint}"));
+    }
+}
+
+fn is_directory_name(name: &str) -> bool {
+    !matches!(name, "" | "." | ".." | "alloc") && !name.contains(['/', '\\', '\0']) && name.len() <= 255
+}
+
+/// `*` for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| glob(after, &rest[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs() {
+        for (pattern, text, expected) in [
+            ("*", "dc1", true),
+            ("dc1", "dc1", true),
+            ("dc*", "dc1", true),
+            ("*-1", "eu-1", true),
+            ("eu*1", "eu-west-1", true),
+            ("dc1", "dc12", false),
+            ("us*", "eu", false),
+            ("", "dc1", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn names_that_become_directories() {
+        for name in ["web", "a.b", "ü"] {
+            assert!(is_directory_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "alloc", "a/b", "a\0"] {
+            assert!(!is_directory_name(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Brings a container's output into the task's log files, exactly once over restarts of the agent.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use longshore_core::{
+    error::HostError,
+    workload::{OutputChunk, OutputChunks},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Live, output::Rotator};
+use crate::{
+    alloc::dir,
+    shared::Shared,
+    store::{LogPosition, Write},
+};
+
+/// How much output may have to be fetched again after a crash of the agent.
+const POSITION_INTERVAL: Duration = Duration::from_secs(5);
+/// Wait before the engine is asked again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// Follows a container until it has ended and all its output is in the files.
+pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str, recovered: bool) {
+    let task = &live.task;
+    let mut position = shared.board.log_position(&task.id);
+    if !recovered {
+        // A new container has no output before it began, whatever the clock says.
+        position.since = None;
+    }
+    let opened = dir::open(&shared.config, &task.id.alloc.0, "alloc/logs")
+        .and_then(|logs| Rotator::resume(logs, &task.id.task, &task.logs, &position));
+    let rotator = match opened {
+        Ok(rotator) => rotator,
+        Err(error) => return tracing::error!(task = %task.id, %error, "cannot open the log files of a task"),
+    };
+    let mut collector = Collector { shared, live, rotator, position, saved: Instant::now(), broken: false };
+    collector.run(id).await;
+    collector.save();
+}
+
+struct Collector<'a> {
+    shared: &'a Shared,
+    live: &'a Live,
+    rotator: Rotator,
+    position: LogPosition,
+    saved: Instant,
+    broken: bool,
+}
+
+impl Collector<'_> {
+    async fn run(&mut self, id: &str) {
+        let Some(containers) = &self.shared.backends.containers else { return };
+        let caller = self.live.caller();
+        let mut pause = RETRY.0;
+        loop {
+            let failure = match containers.follow_output(&caller, id, self.position.since).await {
+                Ok(chunks) => self.drain(chunks, &mut pause).await,
+                Err(error) => Err(error),
+            };
+            match failure {
+                Ok(()) | Err(HostError::NotFound(_)) => return,
+                Err(error) => {
+                    tracing::warn!(task = %self.live.task.id, %error, "lost a task's output; trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    async fn drain(&mut self, mut chunks: OutputChunks, pause: &mut Duration) -> Result<(), HostError> {
+        loop {
+            let unsaved = self.position != self.accounted();
+            let next = if unsaved {
+                let left = POSITION_INTERVAL.saturating_sub(self.saved.elapsed());
+                match timeout(left, chunks.next()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.save();
+                        continue;
+                    }
+                }
+            } else {
+                chunks.next().await
+            };
+            match next {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(error),
+                Some(Ok(chunk)) => {
+                    *pause = RETRY.0;
+                    self.write(&chunk);
+                }
+            }
+        }
+    }
+
+    /// Output that cannot be written (the disk is full) is dropped, and said so once.
+    fn write(&mut self, chunk: &OutputChunk) {
+        match self.rotator.write(chunk.stream, &chunk.data) {
+            Ok(()) => self.broken = false,
+            Err(error) if !std::mem::replace(&mut self.broken, true) => {
+                tracing::error!(task = %self.live.task.id, %error, "output of a task is being dropped");
+            }
+            Err(_) => {}
+        }
+        self.position.since = later(self.position.since, chunk.at);
+    }
+
+    /// The position as the files are now.
+    fn accounted(&self) -> LogPosition {
+        let (stdout, stderr) = self.rotator.lengths();
+        LogPosition { since: self.position.since, stdout, stderr }
+    }
+
+    fn save(&mut self) {
+        self.position = self.accounted();
+        self.saved = Instant::now();
+        self.shared.board.set_log_position(&self.live.task.id, self.position.clone());
+        let write = Write::log_position(&self.live.task.id, &self.position);
+        self.shared.board.journal().write_lazily(vec![write]);
+    }
+}
+
+fn later(one: Option<SystemTime>, other: Option<SystemTime>) -> Option<SystemTime> {
+    one.max(other)
+}

@@ -1,0 +1,7 @@
+//! The agent on a machine in memory: whole lives of jobs, crashes at every step, drivers that break.
+
+mod crashes;
+mod driver;
+mod faults;
+mod lives;
+mod world;
