@@ -47,7 +47,9 @@ impl Docker {
             .engine
             .call(|client| async move { client.inspect_network("bridge", None::<InspectNetworkOptions>).await });
         let pools = network.await.ok()?.ipam?.config?;
-        pools.into_iter().find_map(|pool| pool.gateway).filter(|gateway| !gateway.is_empty())
+        pools
+            .into_iter()
+            .find_map(|pool| pool.gateway.filter(|ip| !ip.is_empty()).or_else(|| first_host(&pool.subnet?)))
     }
 
     pub(super) async fn inspect_container(&self, caller: &Caller, id: &str) -> Result<Container> {
@@ -105,6 +107,13 @@ fn container(seen: ContainerInspectResponse, owner: &Owner) -> Container {
         network_name,
         namespace_path: said(network.sandbox_key).filter(|_| running),
     }
+}
+
+/// The first address of an IPv4 network: the engine's own unless it says another, which Docker omits while
+/// no container uses the network.
+fn first_host(subnet: &str) -> Option<String> {
+    let base: std::net::Ipv4Addr = subnet.split('/').next()?.parse().ok()?;
+    Some(std::net::Ipv4Addr::from(u32::from(base).checked_add(1)?).to_string())
 }
 
 /// The network whose address counts: by name, so that the answer is always the same.

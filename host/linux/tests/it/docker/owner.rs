@@ -59,7 +59,7 @@ async fn a_container_is_seen_by_its_owner_only() {
     let neighbour = Scene::new();
     assert_invisible(&neighbour, &scene.caller, &id).await;
     assert_invisible(&neighbour, &driver_only, &id).await;
-    let foreign = cli(&scene.endpoint, &["run", "-d", &scene.image, "sleep", "60"]);
+    let foreign = cli(&scene.endpoint, &["run", "-d", "--network", "none", &scene.image, "sleep", "60"]);
     assert_invisible(&scene, &scene.caller, &foreign).await;
     let foreign_runs = scene.inspect(&foreign, "/State/Running");
     cli(&scene.endpoint, &["rm", "-f", &foreign]);

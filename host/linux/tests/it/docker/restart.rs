@@ -27,7 +27,9 @@ impl Daemon {
 
     async fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let child = Command::new("dockerd")
+        // In a network namespace of its own: without a bridge, a `dockerd` removes the `docker0` it finds.
+        let child = Command::new("unshare")
+            .args(["--net", "dockerd"])
             .arg("--data-root")
             .arg(self.path("data"))
             .arg("--exec-root")
@@ -45,7 +47,7 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("`dockerd` is needed");
+            .expect("`unshare` and `dockerd` are needed");
         self.child = Some(child);
         let endpoint = self.endpoint();
         let answers = || Command::new("docker").args(["-H", &endpoint, "version"]).output().unwrap().status.success();
