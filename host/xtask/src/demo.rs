@@ -19,7 +19,7 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     println!("<== built in {:.1} s", begun.elapsed().as_secs_f64());
 
     println!("==> starting an agent");
-    let mut agent = Agent::start(&program, "demo", "")?;
+    let mut agent = Agent::start(&program, "demo", &may_run(&component))?;
     let jobs = workspace.root.join("examples/jobs");
     println!("==> hello: the task is itself a WebAssembly component");
     let variable = format!("component={}", component.display());
@@ -29,6 +29,12 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     drop(agent);
     println!("all in {:.1} s", begun.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Configuration that lets the `wasm` driver use files beside the component, which is outside every allocation.
+fn may_run(component: &Path) -> String {
+    let directory = component.parent().unwrap_or(component);
+    format!("driver \"wasm\" {{\n  policy {{\n    allow_host_binds = [{directory:?}]\n  }}\n}}\n")
 }
 
 /// Builds the component of the hello job and answers its file.

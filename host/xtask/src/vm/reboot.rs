@@ -18,7 +18,7 @@ driver "raw_exec" {
 }
 driver "wasm" {
   policy {
-    allow_host_binds = true
+    allow_host_binds = ["*"]
   }
 }
 "#;
