@@ -15,6 +15,10 @@
 pub mod cgroup;
 pub mod components;
 pub mod engine;
+mod failure;
 pub mod files;
+pub mod limits;
+mod lock;
 pub mod ports;
 pub mod process;
+mod watch;

@@ -1,9 +1,19 @@
 //! Host ports, truly held.
+//!
+//! A reserved number is held by sockets that are bound and do not listen (`sockets`), so no foreign program can
+//! take it; who has which number is in the `book`; when a number cannot be had, `holder` finds out who has it.
+//! A task in host mode binds its port itself: the sockets are closed just before it starts and taken again when
+//! it has ended, while the number stays in the book.
+
+mod book;
+mod holder;
+mod sockets;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     ops::RangeInclusive,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -13,6 +23,9 @@ use longshore_core::{
     error::{HostError, Result},
     port::{Port, PortRequest, Ports},
 };
+
+use crate::{failure::blocking, lock::lock};
+use book::{Book, Refusal};
 
 /// What the operator decides about ports.
 #[derive(Clone, Debug)]
@@ -25,7 +38,7 @@ pub struct PortSettings {
     pub host_ip: IpAddr,
     /// Other addresses, by `host_network` name.
     pub host_networks: BTreeMap<String, IpAddr>,
-    /// How long a released number is not given out again as a dynamic one.
+    /// How long a released number is not given out again as a dynamic one, while others are free.
     pub rest: Duration,
 }
 
@@ -42,45 +55,103 @@ impl Default for PortSettings {
     }
 }
 
-/// The IPv4 address of the interface the default route uses, else 127.0.0.1.
+/// The address this machine would use towards the Internet, else 127.0.0.1. Asks the routing table only: to
+/// connect a datagram socket sends nothing.
 pub fn default_host_ip() -> IpAddr {
-    IpAddr::V4(Ipv4Addr::LOCALHOST)
+    // Addresses reserved for documentation: nobody's, and routed as everybody's.
+    let towards = |own: &str, far: &str| {
+        let socket = UdpSocket::bind(own).ok()?;
+        socket.connect(far).ok()?;
+        socket.local_addr().ok().map(|address: SocketAddr| address.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    towards("0.0.0.0:0", "192.0.2.1:9")
+        .or_else(|| towards("[::]:0", "[2001:db8::1]:9"))
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-/// All ports given out on this machine.
-pub struct PortBook {
-    settings: PortSettings,
-}
+/// All ports given out on this machine. Each takes a descriptor or two: see
+/// [`raise_open_files`](crate::limits::raise_open_files).
+pub struct PortBook(Mutex<Book>);
 
 impl PortBook {
     /// An empty book.
     pub fn new(settings: PortSettings) -> Self {
-        Self { settings }
+        Self(Mutex::new(Book::new(settings)))
     }
+}
 
-    fn unavailable<T>(&self) -> Result<T> {
-        Err(HostError::Unavailable(format!("no port of {:?} is given out yet", self.settings.dynamic)))
+/// What somebody in the way is called, looked up when needed: that walks through all of `/proc`.
+async fn explain(refusal: Refusal) -> HostError {
+    match refusal {
+        Refusal::Known(error) => error,
+        Refusal::InUse { label, number } => {
+            let named = blocking(move || Ok(holder::describe(number))).await;
+            let holder = named.unwrap_or_else(|_| "another process".into());
+            HostError::Conflict(format!(
+                "port {number} ({label:?}) is in use by {holder}; end that, or choose another number"
+            ))
+        }
     }
+}
+
+/// Conflicts of numbers somebody else certainly has.
+async fn foreign(alloc: &AllocId, occupied: Vec<(String, u16)>) -> Vec<(u16, HostError)> {
+    if occupied.is_empty() {
+        return Vec::new();
+    }
+    let alloc = alloc.clone();
+    let find = move || {
+        let conflict = |(label, number): (String, u16)| {
+            let holder = holder::outsider(&alloc, number)?;
+            Some((number, HostError::Conflict(format!("port {number} ({label:?}) was taken by {holder}"))))
+        };
+        Ok(occupied.into_iter().filter_map(conflict).collect())
+    };
+    blocking(find).await.unwrap_or_default()
 }
 
 #[async_trait]
 impl Ports for PortBook {
-    async fn reserve(&self, _alloc: &AllocId, _requests: &[PortRequest]) -> Result<Vec<Port>> {
-        self.unavailable()
+    async fn reserve(&self, alloc: &AllocId, requests: &[PortRequest]) -> Result<Vec<Port>> {
+        let reserved = lock(&self.0).reserve(alloc, requests);
+        match reserved {
+            Ok(ports) => Ok(ports),
+            Err(refusal) => Err(explain(refusal).await),
+        }
     }
-    async fn restore(&self, _alloc: &AllocId, ports: &[Port]) -> Vec<Result<()>> {
-        ports.iter().map(|_| self.unavailable()).collect()
+
+    async fn restore(&self, alloc: &AllocId, ports: &[Port]) -> Vec<Result<()>> {
+        let restored: Vec<_> = {
+            let mut book = lock(&self.0);
+            ports.iter().map(|port| book.restore(alloc, port)).collect()
+        };
+        let occupied = ports.iter().zip(&restored).filter(|(_, held)| matches!(held, Ok(false)));
+        let occupied = occupied.map(|(port, _)| (port.label.clone(), port.host_port)).collect();
+        let mut foreign: BTreeMap<_, _> = foreign(alloc, occupied).await.into_iter().collect();
+        let result = |(port, restored): (&Port, Result<bool>)| match (restored, foreign.remove(&port.host_port)) {
+            (Err(error), _) => Err(error),
+            (Ok(false), Some(conflict)) => Err(conflict),
+            _ => Ok(()),
+        };
+        ports.iter().zip(restored).map(result).collect()
     }
-    async fn yield_to_task(&self, _alloc: &AllocId) -> Result<()> {
-        self.unavailable()
+
+    async fn yield_to_task(&self, alloc: &AllocId) -> Result<()> {
+        let occupied = lock(&self.0).let_go(alloc);
+        foreign(alloc, occupied).await.into_iter().next().map_or(Ok(()), |(_, conflict)| Err(conflict))
     }
-    async fn reclaim(&self, _alloc: &AllocId) -> Result<()> {
-        self.unavailable()
+
+    async fn reclaim(&self, alloc: &AllocId) -> Result<()> {
+        lock(&self.0).reclaim(alloc);
+        Ok(())
     }
-    async fn reserved(&self, _alloc: &AllocId) -> Result<Vec<Port>> {
-        self.unavailable()
+
+    async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>> {
+        Ok(lock(&self.0).ports(alloc))
     }
-    async fn release(&self, _alloc: &AllocId, _label: Option<&str>) -> Result<()> {
-        self.unavailable()
+
+    async fn release(&self, alloc: &AllocId, label: Option<&str>) -> Result<()> {
+        lock(&self.0).release(alloc, label);
+        Ok(())
     }
 }

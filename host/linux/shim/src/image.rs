@@ -1,0 +1,145 @@
+//! Becoming the task's program: everything between a fresh child and `execve`.
+
+use std::{
+    ffi::{CStr, CString, OsStr},
+    fmt, fs,
+    io::{self, Write},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr,
+};
+
+use crate::{record::Record, sys};
+
+/// What the program is to be, ready to use without a further thought.
+pub struct Image {
+    program: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+    directory: CString,
+    user: Option<(u32, u32, Vec<u32>)>,
+    cgroup_files: Vec<CString>,
+    open_files: Option<u64>,
+}
+
+/// Which step failed, and how.
+#[derive(Debug)]
+pub struct Failure {
+    /// `cgroup`, `user`, `directory`, `program`, …: the agent knows what to say about each.
+    pub step: &'static str,
+    /// The kernel's answer.
+    pub error: io::Error,
+}
+
+impl Failure {
+    /// An error of this step.
+    pub fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self { step, error }
+    }
+
+    /// As the agent reads it.
+    pub fn record(&self) -> Record {
+        let mut record = Record::default();
+        record.push("step", self.step);
+        record.push("errno", self.error.raw_os_error().unwrap_or(0).to_string());
+        record
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.error)
+    }
+}
+
+fn c_string(bytes: &[u8]) -> CString {
+    // Records are cut at NUL bytes, so this cannot fail; an empty string is the harmless answer if it did.
+    CString::new(bytes).unwrap_or_default()
+}
+
+impl Image {
+    /// Reads it from a spec; none when the spec names no program.
+    pub fn from_record(spec: &Record) -> Option<Self> {
+        let all = |key| spec.all(key).map(c_string).collect::<Vec<_>>();
+        let user = spec.number("uid").zip(spec.number("gid")).map(|(uid, gid)| {
+            let groups = spec.all("group").filter_map(|id| std::str::from_utf8(id).ok()?.parse().ok());
+            (uid, gid, groups.collect())
+        });
+        Some(Self {
+            program: c_string(spec.get("program")?),
+            args: all("arg"),
+            env: all("env"),
+            directory: c_string(spec.get("cwd").unwrap_or(b"/")),
+            user,
+            cgroup_files: all("cgroup.join"),
+            open_files: spec.number("nofile"),
+        })
+    }
+
+    /// Has this process join `file` (`cgroup.procs` of v2) too.
+    pub fn join(&mut self, file: CString) {
+        self.cgroup_files.push(file);
+    }
+
+    /// Becomes the program. `parent` is the shim to die with, if any. Returns only with the reason why not.
+    pub fn replace_process(&self, parent: Option<u32>) -> Failure {
+        match self.prepare(parent) {
+            Err(failure) => failure,
+            Ok(()) => {
+                let (argv, envp) = (pointers(&self.args), pointers(&self.env));
+                Failure { step: "program", error: sys::exec(&self.program, &argv, &envp) }
+            }
+        }
+    }
+
+    fn prepare(&self, parent: Option<u32>) -> Result<(), Failure> {
+        for file in &self.cgroup_files {
+            join_cgroup(file).map_err(Failure::at("cgroup"))?;
+        }
+        if let Some(soft) = self.open_files {
+            sys::limit_open_files(soft);
+        }
+        sys::umask(0o022);
+        if let Some((uid, gid, groups)) = &self.user {
+            sys::become_user(*uid, *gid, groups).map_err(Failure::at("user"))?;
+        }
+        let directory = OsStr::from_bytes(self.directory.to_bytes());
+        std::env::set_current_dir(directory).map_err(Failure::at("directory"))?;
+        // After the change of user, which clears it.
+        if parent.is_some_and(|parent| !sys::die_with(parent)) {
+            return Err(Failure { step: "supervisor", error: io::ErrorKind::BrokenPipe.into() });
+        }
+        sys::close_on_exec_all();
+        sys::reset_signals();
+        Ok(())
+    }
+}
+
+/// "0" means the writer. For v1 the file is `tasks`: unlike `cgroup.procs` it does not wait for a grace period.
+fn join_cgroup(file: &CStr) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(OsStr::from_bytes(file.to_bytes()))?.write_all(b"0")
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// `exec FILE`: becomes the command FILE describes; 126 or 127 as shells do when it cannot.
+pub fn run_exec(file: &Path) -> i32 {
+    let spec = fs::read(file).ok().and_then(|bytes| Record::decode(&bytes));
+    let _ = fs::remove_file(file);
+    let Some((spec, image)) = spec.and_then(|spec| Image::from_record(&spec).map(|image| (spec, image))) else {
+        eprintln!("cannot read what to run");
+        return 126;
+    };
+    sys::new_session();
+    if spec.get("tty").is_some()
+        && let Err(error) = sys::take_terminal(spec.number("uid"))
+    {
+        eprintln!("terminal: {error}");
+        return 126;
+    }
+    let failure = image.replace_process(None);
+    eprintln!("{failure}");
+    if failure.error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+}
