@@ -130,10 +130,13 @@ fn write(root: &Dir, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let dir = match parent {
-        Some(parent) => {
-            root.create_dir_all(parent)?;
-            root.open_dir(parent)?
-        }
+        Some(parent) => match root.open_dir(parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                root.create_dir_all(parent)?;
+                root.open_dir(parent)?
+            }
+            opened => opened?,
+        },
         None => root.try_clone()?,
     };
     let mut random = [0; 8];

@@ -101,6 +101,7 @@ impl Image {
         }
         sys::umask(0o022);
         if let Some((uid, gid, groups)) = &self.user {
+            sys::give_streams(*uid);
             sys::become_user(*uid, *gid, groups).map_err(Failure::at("user"))?;
         }
         let directory = OsStr::from_bytes(self.directory.to_bytes());
@@ -134,7 +135,7 @@ pub fn run_exec(file: &Path) -> i32 {
     };
     sys::new_session();
     if spec.get("tty").is_some()
-        && let Err(error) = sys::take_terminal(spec.number("uid"))
+        && let Err(error) = sys::take_terminal()
     {
         eprintln!("terminal: {error}");
         return 126;

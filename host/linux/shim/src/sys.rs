@@ -71,16 +71,24 @@ pub fn new_session() {
     unsafe { libc::setsid() };
 }
 
-/// Makes standard input the controlling terminal, owned by `owner`.
-pub fn take_terminal(owner: Option<u32>) -> io::Result<()> {
-    // SAFETY: integers only; TIOCSCTTY with 0 does not steal.
-    unsafe {
-        check(libc::ioctl(0, libc::TIOCSCTTY, 0).into())?;
-        if let Some(uid) = owner {
-            libc::fchown(0, uid, libc::gid_t::MAX);
+/// Makes standard input the controlling terminal.
+pub fn take_terminal() -> io::Result<()> {
+    // SAFETY: integers only; 0 does not steal the terminal from another session.
+    check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }.into()).map(drop)
+}
+
+/// Gives pipes and terminals among the standard streams to a user, who may then open `/dev/stdout` too.
+pub fn give_streams(uid: u32) {
+    for fd in 0..3 {
+        // SAFETY: `stat` is a valid place for the answer and is read only when there is one.
+        unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            let pipe = libc::fstat(fd, &mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFIFO;
+            if pipe || libc::isatty(fd) == 1 {
+                libc::fchown(fd, uid, libc::gid_t::MAX);
+            }
         }
     }
-    Ok(())
 }
 
 /// Names this process, adopts orphaned descendants, and blocks every signal that can be blocked: they are
@@ -100,10 +108,14 @@ pub fn become_supervisor() -> io::Result<File> {
 
 /// Undoes what [`become_supervisor`] and Rust's runtime did to signals.
 pub fn reset_signals() {
-    // SAFETY: SIG_DFL is a valid disposition for every number; refused ones (SIGKILL) answer an error that is ignored.
+    // Zero everywhere is the default. Not through `signal`: glibc keeps two numbers from everybody, which a parent
+    // may have ignored all the same.
+    let default = [0u64; 4];
+    // SAFETY: the kernel's structure is not larger than `default`, and a set of signals has 8 bytes; refused numbers
+    // (SIGKILL) answer an error that is ignored.
     unsafe {
         for number in 1..=64 {
-            libc::signal(number, libc::SIG_DFL);
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), ptr::null_mut::<u64>(), 8usize);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);

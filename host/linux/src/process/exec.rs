@@ -59,6 +59,7 @@ pub(super) struct Sessions {
 struct Prepared {
     caller: Caller,
     beside: String,
+    alloc: String,
     file: PathBuf,
     record: Record,
     tty: bool,
@@ -75,7 +76,17 @@ impl Sessions {
         }
         let file = home.dir.join(format!("exec-{session}"));
         let beside = home.id().to_owned();
-        prepared.insert(session.clone(), Prepared { caller: caller.clone(), beside, file, record, tty: request.tty });
+        prepared.insert(
+            session.clone(),
+            Prepared {
+                caller: caller.clone(),
+                beside,
+                alloc: home.text("alloc").into(),
+                file,
+                record,
+                tty: request.tty,
+            },
+        );
         Ok(session)
     }
 
@@ -89,7 +100,8 @@ impl Sessions {
         };
         fs::write(&prepared.file, prepared.record.encode()).map_err(because(prepared.file.display()))?;
         let file = prepared.file.to_str().unwrap_or_default();
-        let stream = if prepared.tty { on_terminal(shim, file) } else { on_pipes(shim, file) };
+        let alloc = prepared.alloc.as_str();
+        let stream = if prepared.tty { on_terminal(shim, file, alloc) } else { on_pipes(shim, file, alloc) };
         match &stream {
             Ok(stream) => self.remember(prepared.beside, stream),
             Err(_) => {
@@ -153,16 +165,16 @@ fn record(home: &Home, request: &ExecRequest) -> Result<Record> {
     Ok(record)
 }
 
-fn on_pipes(shim: &ShimProgram, file: &str) -> Result<ProcessExec> {
-    let mut child = shim.start(["exec", file], || Ok([Stdio::piped(), Stdio::piped(), Stdio::piped()]))?;
+fn on_pipes(shim: &ShimProgram, file: &str, alloc: &str) -> Result<ProcessExec> {
+    let mut child = shim.start(["exec", file], alloc, || Ok([Stdio::piped(), Stdio::piped(), Stdio::piped()]))?;
     let ends = Ends::Pipes { input: child.stdin.take(), out: child.stdout.take(), err: child.stderr.take() };
     Ok(ProcessExec { child, ends, state: State::Running })
 }
 
-fn on_terminal(shim: &ShimProgram, file: &str) -> Result<ProcessExec> {
+fn on_terminal(shim: &ShimProgram, file: &str, alloc: &str) -> Result<ProcessExec> {
     let (master, slave) = open_terminal().map_err(because("no terminal"))?;
     let stream = || Ok::<_, io::Error>(Stdio::from(slave.try_clone()?));
-    let child = shim.start(["exec", file], || Ok([stream()?, stream()?, stream()?]))?;
+    let child = shim.start(["exec", file], alloc, || Ok([stream()?, stream()?, stream()?]))?;
     let master = watched(master, Interest::READABLE | Interest::WRITABLE).map_err(because("the terminal"))?;
     Ok(ProcessExec { child, ends: Ends::Terminal { master, open: true }, state: State::Running })
 }

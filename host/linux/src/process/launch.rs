@@ -35,11 +35,11 @@ impl ShimProgram {
         Self { memory: in_memory().ok(), file: state.join("shim"), written: OnceLock::new() }
     }
 
-    /// Starts it with these arguments and streams.
-    pub fn start(&self, args: [&str; 2], streams: impl Fn() -> io::Result<[Stdio; 3]>) -> Result<Child> {
+    /// Starts it with these arguments and streams, for an allocation.
+    pub fn start(&self, args: [&str; 2], alloc: &str, streams: impl Fn() -> io::Result<[Stdio; 3]>) -> Result<Child> {
         if let (Some(memory), None) = (&self.memory, self.written.get()) {
             let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
-            match run(&path, args, streams().map_err(because("descriptors"))?) {
+            match run(&path, args, alloc, streams().map_err(because("descriptors"))?) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 outcome => return outcome.map_err(because("the supervisor does not start")),
             }
@@ -49,7 +49,7 @@ impl ShimProgram {
             let _ = self.written.set(());
         }
         let streams = streams().map_err(because("descriptors"))?;
-        run(&self.file, args, streams).map_err(because(format_args!("{} does not start", self.file.display())))
+        run(&self.file, args, alloc, streams).map_err(because(format_args!("{} does not start", self.file.display())))
     }
 
     fn write(&self) -> io::Result<()> {
@@ -71,9 +71,11 @@ fn in_memory() -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn run(program: &Path, args: [&str; 2], [stdin, stdout, stderr]: [Stdio; 3]) -> io::Result<Child> {
+fn run(program: &Path, args: [&str; 2], alloc: &str, [stdin, stdout, stderr]: [Stdio; 3]) -> io::Result<Child> {
     let mut command = Command::new(program);
-    command.arg0("longshore-shim").args(args).env_clear().stdin(stdin).stdout(stdout).stderr(stderr);
+    command.arg0("longshore-shim").args(args).stdin(stdin).stdout(stdout).stderr(stderr);
+    // Whoever finds a listener of the task knows by its ancestors whose it is (`ports::holder`).
+    command.env_clear().env("NOMAD_ALLOC_ID", alloc);
     command.spawn()
 }
 
@@ -82,7 +84,7 @@ fn run(program: &Path, args: [&str; 2], [stdin, stdout, stderr]: [Stdio; 3]) -> 
 pub(super) fn supervise(shim: &ShimProgram, dir: &Path, lock: &fs::File, spec: &Record) -> Result<()> {
     let text = dir.to_str().ok_or_else(|| HostError::Other(format!("{} is not UTF-8", dir.display())))?;
     let streams = || Ok([Stdio::from(lock.try_clone()?), Stdio::piped(), Stdio::null()]);
-    let mut child = shim.start(["supervise", text], streams)?;
+    let mut child = shim.start(["supervise", text], spec.text("alloc").unwrap_or_default(), streams)?;
     let report = child.stdout.take().map(tokio::process::ChildStdout::into_owned_fd);
     // While this agent lives it is the shim's parent, and has to reap it.
     tokio::spawn(async move { child.wait().await });

@@ -1,0 +1,207 @@
+//! Ports against real listeners.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use longshore_core::{
+    caller::AllocId,
+    error::HostError,
+    port::{Port, PortRequest, Ports, Protocol},
+};
+use longshore_linux::ports::{PortBook, PortSettings};
+
+use crate::support::{other_part, part, until};
+
+fn book() -> PortBook {
+    PortBook::new(PortSettings {
+        reserved: vec![22..=22, 24_000..=24_099],
+        host_ip: Ipv4Addr::LOCALHOST.into(),
+        host_networks: [("public".to_string(), Ipv4Addr::new(127, 0, 0, 9).into())].into(),
+        ..PortSettings::default()
+    })
+}
+
+fn alloc(name: &str) -> AllocId {
+    AllocId(name.into())
+}
+
+fn dynamic(label: &str) -> PortRequest {
+    PortRequest { label: label.into(), ..PortRequest::default() }
+}
+
+fn fixed(label: &str, number: u16) -> PortRequest {
+    PortRequest { static_port: Some(number), ..dynamic(label) }
+}
+
+/// A number nobody has.
+fn free_number() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn bind(address: &str, number: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind(format!("{address}:{number}"))
+}
+
+#[tokio::test]
+async fn nobody_else_can_have_a_held_port() {
+    let book = book();
+    let ports = book.reserve(&alloc("a"), &[dynamic("http")]).await.unwrap();
+    let number = ports[0].host_port;
+    assert!((20_000..=32_000).contains(&number));
+    assert_eq!((ports[0].host_ip.as_str(), ports[0].task_port), ("127.0.0.1", number));
+    for address in ["127.0.0.1", "0.0.0.0", "[::]", "[::1]"] {
+        // Rust's listeners allow reuse of addresses, as most servers do.
+        let error = bind(address, number).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{address}");
+        assert!(UdpSocket::bind(format!("{address}:{number}")).is_err(), "{address} udp");
+    }
+    assert_eq!(book.reserve(&alloc("a"), &[dynamic("http")]).await.unwrap(), ports, "idempotent by label");
+
+    book.yield_to_task(&alloc("a")).await.unwrap();
+    let task = bind("0.0.0.0", number).unwrap();
+    book.reclaim(&alloc("a")).await.unwrap();
+    assert_eq!(book.reserved(&alloc("a")).await.unwrap(), ports);
+    drop(task);
+    book.reclaim(&alloc("a")).await.unwrap();
+    assert!(bind("127.0.0.1", number).is_err());
+
+    book.release(&alloc("a"), Some("http")).await.unwrap();
+    book.release(&alloc("a"), None).await.unwrap();
+    bind("127.0.0.1", number).unwrap();
+}
+
+/// Another process that listens, and is told its number on standard input.
+struct Listener(Child, u16);
+
+impl Listener {
+    fn start(alloc: Option<&str>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = other_part("ports::names_who_is_in_the_way", dir.path());
+        if let Some(alloc) = alloc {
+            command.env("NOMAD_ALLOC_ID", alloc);
+        }
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let file = dir.path().join("port");
+        until("the other process listens", || file.exists());
+        Self(child, std::fs::read_to_string(file).unwrap().parse().unwrap())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn names_who_is_in_the_way() {
+    if let Some(dir) = part() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let number = listener.local_addr().unwrap().port().to_string();
+        std::fs::write(dir.join("port.new"), number).unwrap();
+        std::fs::rename(dir.join("port.new"), dir.join("port")).unwrap();
+        // Until the test is over, however it ends.
+        let _ = std::io::stdin().read(&mut [0]);
+        return;
+    }
+    let other = Listener::start(None);
+    let book = book();
+    let comm = std::fs::read_to_string(format!("/proc/{}/comm", other.0.id())).unwrap();
+    let named = format!("in use by {} (pid {})", comm.trim(), other.0.id());
+    let error = book.reserve(&alloc("a"), &[dynamic("x"), fixed("http", other.1)]).await.unwrap_err();
+    assert!(matches!(&error, HostError::Conflict(text) if text.contains(&named)), "{error}, not {named}");
+    assert_eq!(book.reserved(&alloc("a")).await.unwrap(), [], "all or none");
+
+    let number = free_number();
+    book.reserve(&alloc("a"), &[fixed("http", number)]).await.unwrap();
+    for (request, expected) in [
+        (fixed("web", number), "is reserved by allocation a (\"http\")"),
+        (fixed("ssh", 22), "reserved_ports"),
+        (fixed("zero", 0), "is no port"),
+        (
+            PortRequest { host_network: Some("private".into()), ..dynamic("p") },
+            "no addresses available for \"private\"",
+        ),
+    ] {
+        let error = book.reserve(&alloc("b"), &[request]).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected:?} is not in {error:?}");
+    }
+    let public = PortRequest { host_network: Some("public".into()), to: Some(80), ..dynamic("p") };
+    let ports = book.reserve(&alloc("b"), &[public]).await.unwrap();
+    assert_eq!((ports[0].host_ip.as_str(), ports[0].task_port), ("127.0.0.9", 80));
+    let error = book.reserve(&alloc("b"), &[fixed("p", 9)]).await.unwrap_err();
+    assert!(matches!(error, HostError::Conflict(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_restart_takes_back_what_is_free_and_tells_foreigners_from_tasks() {
+    let port = |label: &str, number| Port {
+        label: label.into(),
+        host_ip: "127.0.0.1".into(),
+        host_port: number,
+        task_port: number,
+        protocol: Protocol::Both,
+    };
+    let (foreign, own) = (Listener::start(None), Listener::start(Some("a")));
+    let free = free_number();
+    let book = book();
+    let ports = [port("free", free), port("own", own.1), port("foreign", foreign.1)];
+    let restored = book.restore(&alloc("a"), &ports).await;
+    assert!(restored[0].is_ok() && restored[1].is_ok(), "{restored:?}");
+    assert!(matches!(&restored[2], Err(HostError::Conflict(text)) if text.contains("was taken by")), "{restored:?}");
+    assert!(bind("127.0.0.1", free).is_err());
+    let other = book.restore(&alloc("b"), &[port("x", own.1)]).await;
+    assert!(matches!(&other[0], Err(HostError::Conflict(text)) if text.contains("allocation a")), "{other:?}");
+
+    let error = book.yield_to_task(&alloc("a")).await.unwrap_err();
+    assert!(matches!(&error, HostError::Conflict(text) if text.contains(&foreign.1.to_string())), "{error}");
+    drop(foreign);
+    book.reclaim(&alloc("a")).await.unwrap();
+    book.yield_to_task(&alloc("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn lingering_connections_do_not_block_a_static_port() {
+    let number = free_number();
+    let server = bind("127.0.0.1", number).unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", number)).unwrap();
+    let (mut accepted, _) = server.accept().unwrap();
+    accepted.write_all(b"bye").unwrap();
+    // The side that closes first lingers: the server's.
+    drop((accepted, server));
+    client.read_to_end(&mut Vec::new()).unwrap();
+    drop(client);
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let lingering = format!(":{number:04X} ");
+    assert!(table.lines().any(|line| line.contains(&lingering) && line.contains(" 06 ")), "nothing lingers");
+    let book = book();
+    book.reserve(&alloc("a"), &[fixed("http", number)]).await.unwrap();
+    assert!(bind("127.0.0.1", number).is_err(), "held all the same");
+}
+
+#[tokio::test]
+async fn released_ports_rest() {
+    let settings = |rest| PortSettings { dynamic: 24_200..=24_203, rest, ..PortSettings::default() };
+    let book = PortBook::new(settings(Duration::from_secs(3600)));
+    let mut seen = Vec::new();
+    for round in 0..4 {
+        let ports = book.reserve(&alloc("a"), &[dynamic("x")]).await.unwrap();
+        assert!(!seen.contains(&ports[0].host_port), "round {round}: {} has not rested", ports[0].host_port);
+        seen.push(ports[0].host_port);
+        book.release(&alloc("a"), None).await.unwrap();
+    }
+    assert!(book.reserve(&alloc("a"), &[dynamic("x")]).await.is_ok(), "tired is better than none");
+}
+
+#[test]
+fn the_default_address_is_one_of_this_machine() {
+    let ip = longshore_linux::ports::default_host_ip();
+    TcpListener::bind((ip, 0)).unwrap();
+    let output = Command::new("ip").args(["-o", "addr"]).output().expect("`ip` (Debian: iproute2)");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!(" {ip}/")));
+}
