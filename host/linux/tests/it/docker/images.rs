@@ -60,7 +60,7 @@ async fn an_archive_is_loaded() {
     scene.cli(&["rmi", &scene.image]);
     assert_eq!(scene.docker.find(&scene.caller, &scene.image).await.unwrap(), None);
     let loaded = scene.docker.load(&scene.caller, "local/image.tar").await.unwrap();
-    assert_eq!(loaded, [scene.image.clone()]);
+    assert_eq!(loaded, std::slice::from_ref(&scene.image));
     scene.docker.create(&scene.caller, &scene.shell("true")).await.unwrap();
     std::fs::write(&archive, "not an archive").unwrap();
     let error = scene.docker.load(&scene.caller, "local/image.tar").await.unwrap_err();
