@@ -133,6 +133,7 @@ async fn starting_again_finds_the_running_one_and_replaces_the_ended_one() {
     assert_eq!(supervisor.wait(&scene.caller, &second).await.unwrap().exit_code, 5);
     supervisor.remove(&scene.caller, &first).await.unwrap();
     assert!(supervisor.inspect(&scene.caller, &second).await.is_ok(), "an old id removed the new process");
+    supervisor.remove(&scene.caller, &second).await.unwrap();
 }
 
 #[tokio::test]

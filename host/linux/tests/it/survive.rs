@@ -85,6 +85,7 @@ async fn a_torn_directory_is_no_obstacle() {
     let supervisor = scene.supervisor();
     let id = supervisor.spawn(&scene.caller, &shell("exit 0")).await.unwrap();
     supervisor.wait(&scene.caller, &id).await.unwrap();
+    supervisor.remove(&scene.caller, &id).await.unwrap();
     let home = scene.dir.join("state").join(id.split('.').next().unwrap());
     for torn in ["", "id=x", "id=x\0", "\0\0\0", "end=\0"] {
         fs::create_dir_all(&home).unwrap();
