@@ -136,7 +136,7 @@ impl Shared {
             self.stop_now(&alloc.id, why);
         }
         if let Some(successor) = successor {
-            self.begin(successor);
+            self.begin(successor, BTreeMap::new());
         }
         Ok(evaluation)
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
-use longshore_core::caller::TaskId;
+use longshore_core::caller::{AllocId, TaskId};
 
 use crate::{
     AgentError, Allocation,
@@ -51,8 +51,13 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut loaded: Loaded) -> Result<
         let purger = shared.clone();
         shared.spawn(async move { jobs::purge(&purger, &job).await });
     }
+    // Listed before the first submission, so that none of its directories is among them.
+    let found = dir::list(&shared.config)
+        .map_err(|reason| AgentError::DataDir { path: shared.config.data_dir.display().to_string(), reason })?;
+    let known = |name: &String| shared.board.alloc(&AllocId(name.clone())).is_some();
+    let forgotten: Vec<String> = found.into_iter().filter(|name| !known(name)).collect();
     let sweeper = shared.clone();
-    shared.spawn(async move { sweep(&sweeper).await });
+    shared.spawn(async move { sweep(&sweeper, forgotten).await });
     Ok(())
 }
 
@@ -123,17 +128,9 @@ async fn hold_ports(shared: &Shared, alloc: &Allocation) {
 }
 
 /// Removes directories of allocations that nobody knows any more.
-async fn sweep(shared: &Arc<Shared>) {
+async fn sweep(shared: &Shared, forgotten: Vec<String>) {
     let config = shared.config.clone();
-    let board = shared.board.clone();
-    let swept = tokio::task::spawn_blocking(move || {
-        for name in dir::list(&config)? {
-            if board.alloc(&longshore_core::caller::AllocId(name.clone())).is_none() {
-                dir::remove(&config, &name)?;
-            }
-        }
-        Ok::<(), std::io::Error>(())
-    });
+    let swept = tokio::task::spawn_blocking(move || forgotten.iter().try_for_each(|name| dir::remove(&config, name)));
     if let Ok(Err(error)) = swept.await {
         tracing::warn!(%error, "cannot remove the directories of forgotten allocations");
     }

@@ -21,8 +21,11 @@ use crate::{
     jobs::{self, Changes},
     shared::Shared,
     status::since_epoch,
-    store::Write,
-    task::events,
+    store::{RunPhase, TaskRecord, Write},
+    task::{
+        events,
+        launch::{self, Launch},
+    },
 };
 
 impl Shared {
@@ -57,15 +60,17 @@ impl Shared {
         }
         writes.push(Write::submission(&job.id, &options.submission));
         writes.extend(self.stop_writes(changes.stop.iter().map(|(id, why)| (id, *why))));
-        writes.extend(made.iter().map(|alloc| Write::alloc(&board::record(alloc))));
-        if let Err(error) = self.board.journal().write(writes).durable().await {
-            self.give_back(&made).await;
+        let made: Vec<_> = made.into_iter().map(|alloc| self.with_first_starts(alloc, &mut writes)).collect();
+        let written = self.board.journal().write(writes);
+        let (written, ()) = tokio::join!(written.durable(), self.build_directories(&made));
+        if let Err(error) = written {
+            self.give_back(made.iter().map(|(alloc, _)| alloc)).await;
             return Err(error.into());
         }
         let submitted = Submitted {
             eval_id: evaluation.id.clone(),
             job_modify_index: job.job_modify_index,
-            allocations: made.iter().map(|alloc| alloc.id.clone()).collect(),
+            allocations: made.iter().map(|(alloc, _)| alloc.id.clone()).collect(),
             warnings,
         };
         self.board.put_job(job, Some(options.submission));
@@ -73,10 +78,42 @@ impl Shared {
         for (id, why) in &changes.stop {
             self.stop_now(id, why);
         }
-        for alloc in made {
-            self.begin(alloc);
+        for (alloc, prepared) in made {
+            self.begin(alloc, prepared);
         }
         Ok(submitted)
+    }
+
+    /// An allocation and the first starts of its tasks, which are journalled with it: one fsync instead of two.
+    fn with_first_starts(&self, alloc: Allocation, writes: &mut Vec<Write>) -> (Allocation, BTreeMap<String, Launch>) {
+        writes.push(Write::alloc(&board::record(&alloc)));
+        // What replaces another gets the rest of its ports when that one is gone, and is prepared then.
+        let prepared = if alloc.previous.is_none() { launch::prepare_first(self, &alloc) } else { BTreeMap::new() };
+        for (name, launch) in &prepared {
+            let record = TaskRecord {
+                phase: RunPhase::Starting,
+                driver: launch.driver.clone(),
+                state: alloc.tasks.get(name).cloned().unwrap_or_default(),
+                ..TaskRecord::default()
+            };
+            writes.push(Write::snapshot(&launch.task));
+            writes.push(Write::task(&launch.task.id, &record));
+        }
+        (alloc, prepared)
+    }
+
+    /// Makes directories while the disk is busy with the journal. Their allocations' runners look again and
+    /// report what went wrong; those of allocations that never came to be are swept when an agent starts.
+    async fn build_directories(&self, made: &[(Allocation, BTreeMap<String, Launch>)]) {
+        let config = self.config.clone();
+        let wanted: Vec<(AllocId, Vec<String>)> =
+            made.iter().map(|(alloc, _)| (alloc.id.clone(), alloc.tasks.keys().cloned().collect())).collect();
+        let built = tokio::task::spawn_blocking(move || {
+            wanted.iter().try_for_each(|(id, tasks)| dir::build(&config, &id.0, tasks.iter()))
+        });
+        if let Ok(Err(error)) = built.await {
+            tracing::debug!(%error, "directories of new allocations");
+        }
     }
 
     fn next_version(&self, job: &mut Job, newest: Option<&Job>) {
@@ -111,7 +148,7 @@ impl Shared {
             match self.reserve(&alloc, &leaving).await {
                 Ok(ports) => alloc.ports = ports,
                 Err(problem) => {
-                    self.give_back(&made).await;
+                    self.give_back(made.iter()).await;
                     return Err(SubmitError::Unplaceable(vec![problem]));
                 }
             }
@@ -139,7 +176,7 @@ impl Shared {
         Ok(reserved)
     }
 
-    async fn give_back(&self, made: &[Allocation]) {
+    async fn give_back(&self, made: impl Iterator<Item = &Allocation>) {
         let Some(backend) = &self.backends.ports else { return };
         for alloc in made {
             if let Err(error) = backend.release(&alloc.id, None).await {
@@ -194,9 +231,9 @@ impl Shared {
     }
 
     /// Begins an allocation that is journalled.
-    pub(crate) fn begin(self: &Arc<Self>, alloc: Allocation) {
+    pub(crate) fn begin(self: &Arc<Self>, alloc: Allocation, prepared: BTreeMap<String, Launch>) {
         self.board.put_alloc(alloc.clone());
-        runner::launch(self, &alloc, Progress::default());
+        runner::launch(self, &alloc, Progress { prepared, ..Progress::default() });
     }
 }
 

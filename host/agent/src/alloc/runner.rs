@@ -15,6 +15,7 @@ use crate::{
     store::{RunPhase, TaskRecord},
     task::{
         events,
+        launch::Launch,
         runner::{Beginning, TaskRunner},
     },
 };
@@ -26,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) snapshots: BTreeMap<String, Task>,
     /// Whether the machine was started since that was written.
     pub(crate) rebooted: bool,
+    /// Tasks of a new allocation whose first start is journalled already.
+    pub(crate) prepared: BTreeMap<String, Launch>,
 }
 
 /// Starts to look after an allocation that is on the board.
@@ -130,6 +133,7 @@ impl AllocRunner {
                 record: progress.records.remove(name).unwrap_or_default(),
                 snapshot: progress.snapshots.remove(name),
                 rebooted: progress.rebooted,
+                prepared: progress.prepared.remove(name),
             };
             if let Some(runner) = TaskRunner::new(self.shared.clone(), beginning) {
                 running.push(self.shared.spawn(runner.run()));

@@ -10,8 +10,11 @@ use longshore_core::{
 use longshore_job::model;
 
 use crate::{
-    Allocation,
-    alloc::env::{self, Source},
+    Allocation, TaskState,
+    alloc::{
+        env::{self, Source},
+        order::{self, Member},
+    },
     interpolate::Variables,
     schema,
     shared::Shared,
@@ -79,6 +82,22 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         env: variables.env,
     };
     Ok(Launch { driver: driver_name, task: Arc::new(task) })
+}
+
+/// The tasks of a new allocation that start at once, prepared; those that cannot be are left to their runners.
+pub(crate) fn prepare_first(shared: &Shared, alloc: &Allocation) -> BTreeMap<String, Launch> {
+    let Some(group) = alloc.job.task_groups.iter().find(|group| group.name == alloc.group) else {
+        return BTreeMap::new();
+    };
+    let state = TaskState::default();
+    let member = |task: &'_ model::Task| (task.name.clone(), order::role(task));
+    let roles: Vec<_> = group.tasks.iter().map(member).collect();
+    let members: Vec<Member> = roles.iter().map(|(name, role)| Member { name, role: *role, state: &state }).collect();
+    let first = order::steps(&members, false).into_iter().filter_map(|step| match step {
+        order::Step::Start(name) => Some(name),
+        order::Step::Stop(..) => None,
+    });
+    first.filter_map(|name| Some((name.clone(), prepare(shared, alloc, &name).ok()?))).collect()
 }
 
 /// What tasks that share the host's file system inherit.

@@ -52,6 +52,8 @@ pub(crate) struct TaskRunner {
     pub(super) control: Arc<TaskControl>,
     /// The task as its driver was last given it, and the driver's name.
     pub(super) snapshot: Option<(String, Arc<Task>)>,
+    /// The first start, when it was journalled with the job.
+    prepared: Option<Launch>,
     alloc: Arc<Allocation>,
     gate: Arc<PortGate>,
     record: TaskRecord,
@@ -73,6 +75,7 @@ pub(crate) struct Beginning {
     pub(crate) record: TaskRecord,
     pub(crate) snapshot: Option<Task>,
     pub(crate) rebooted: bool,
+    pub(crate) prepared: Option<Launch>,
 }
 
 /// What a runner does next.
@@ -88,13 +91,26 @@ enum Step {
 impl TaskRunner {
     /// A runner that goes on from `beginning`; none when the job has no such task.
     pub(crate) fn new(shared: Arc<Shared>, beginning: Beginning) -> Option<Self> {
-        let Beginning { alloc, task, control, gate, record, snapshot, rebooted } = beginning;
+        let Beginning { alloc, task, control, gate, record, snapshot, rebooted, prepared } = beginning;
         let spec = spec(&alloc, &task)?.1;
         let rules = RestartRules::new(spec.restart_policy.clone(), alloc.job.kind, spec.lifecycle.as_ref());
         let snapshot = snapshot.map(|snapshot| (record.driver.clone(), Arc::new(snapshot)));
         let id = TaskId { alloc: alloc.id.clone(), task };
         let killing = AtomicBool::new(false);
-        Some(Self { shared, id, control, snapshot, alloc, gate, record, rules, rebooted, killing, restarts_heeded: 0 })
+        Some(Self {
+            prepared,
+            shared,
+            id,
+            control,
+            snapshot,
+            alloc,
+            gate,
+            record,
+            rules,
+            rebooted,
+            killing,
+            restarts_heeded: 0,
+        })
     }
 
     /// Runs to the task's end.
@@ -170,22 +186,7 @@ impl TaskRunner {
             return self.never_started().await;
         }
         self.restarts_heeded = wish.restarts;
-        let launch = match launch::prepare(&self.shared, &self.alloc_now(), &self.id.task) {
-            Ok(launch) => launch,
-            Err(reason) => {
-                self.event(events::failed_validation(&reason));
-                return self.ended(None, Ending::StartFailed { recoverable: false }).await;
-            }
-        };
-        let Launch { driver, task } = launch;
-        self.record.driver.clone_from(&driver);
-        self.snapshot = Some((driver.clone(), task.clone()));
-        // The snapshot is queued first: whoever finds `Starting` finds it too.
-        self.shared.board.journal().write_lazily(vec![Write::snapshot(&task)]);
-        if let Err(reason) = self.journal(RunPhase::Starting, |_| {}).await {
-            self.event(events::setup_failure(&reason));
-            return self.ended(None, Ending::StartFailed { recoverable: true }).await;
-        }
+        let Some(Launch { driver, task }) = self.journalled_launch().await else { return Step::Clean };
         if let Err(error) = self.gate.enter().await {
             self.event(events::setup_failure(&error.to_string()));
             return self.ended(None, Ending::StartFailed { recoverable: true }).await;
@@ -206,6 +207,37 @@ impl TaskRunner {
                 self.ended(None, Ending::Killed).await
             }
         }
+    }
+
+    /// What the driver is to start, with the intent to start it in the journal. None when that cannot be.
+    async fn journalled_launch(&mut self) -> Option<Launch> {
+        if let Some(launch) = self.prepared.take() {
+            self.remember(&launch);
+            self.record.phase = RunPhase::Starting;
+            return Some(launch);
+        }
+        let launch = match launch::prepare(&self.shared, &self.alloc_now(), &self.id.task) {
+            Ok(launch) => launch,
+            Err(reason) => {
+                self.event(events::failed_validation(&reason));
+                self.ended(None, Ending::StartFailed { recoverable: false }).await;
+                return None;
+            }
+        };
+        self.remember(&launch);
+        // The snapshot is queued first: whoever finds `Starting` finds it too.
+        self.shared.board.journal().write_lazily(vec![Write::snapshot(&launch.task)]);
+        if let Err(reason) = self.journal(RunPhase::Starting, |_| {}).await {
+            self.event(events::setup_failure(&reason));
+            self.ended(None, Ending::StartFailed { recoverable: true }).await;
+            return None;
+        }
+        Some(launch)
+    }
+
+    fn remember(&mut self, launch: &Launch) {
+        self.record.driver.clone_from(&launch.driver);
+        self.snapshot = Some((launch.driver.clone(), launch.task.clone()));
     }
 
     /// The allocation as it is now: its ports may have come after the runner.
