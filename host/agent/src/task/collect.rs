@@ -4,38 +4,51 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use longshore_core::{
+    driver::Task,
     error::HostError,
     workload::{OutputChunk, OutputChunks},
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Live, output::Rotator};
+use super::{
+    Live,
+    output::{Rotator, end},
+};
 use crate::{
     alloc::dir,
     shared::Shared,
     store::{LogPosition, Write},
 };
 
-/// How much output may have to be fetched again after a crash of the agent.
+/// How often the position is noted while there is output; it reaches the disk with the next durable write.
 const POSITION_INTERVAL: Duration = Duration::from_secs(5);
+/// How much output may at most have to be fetched again after a crash of the agent: engines forget old output.
+const DURABLE_BYTES: usize = 1 << 20;
 /// Wait before the engine is asked again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
+/// Begins the output of a new container after that of the last one. The position is queued for the journal,
+/// so that it is durable with whatever is journalled next.
+pub(crate) fn begin(shared: &Shared, task: &Task) {
+    let found = dir::open(&shared.config, &task.id.alloc.0, "alloc/logs").and_then(|logs| end(&logs, &task.id.task));
+    // Should the files not be readable, following them fails next, and says so.
+    let Ok(position) = found else { return };
+    shared.board.journal().write_lazily(vec![Write::log_position(&task.id, &position)]);
+    shared.board.set_log_position(&task.id, position);
+}
+
 /// Follows a container until it has ended and all its output is in the files.
-pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str, recovered: bool) {
+pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str) {
     let task = &live.task;
-    let mut position = shared.board.log_position(&task.id);
-    if !recovered {
-        // A new container has no output before it began, whatever the clock says.
-        position.since = None;
-    }
+    let position = shared.board.log_position(&task.id);
     let opened = dir::open(&shared.config, &task.id.alloc.0, "alloc/logs")
         .and_then(|logs| Rotator::resume(logs, &task.id.task, &task.logs, &position));
     let rotator = match opened {
         Ok(rotator) => rotator,
         Err(error) => return tracing::error!(task = %task.id, %error, "cannot open the log files of a task"),
     };
-    let mut collector = Collector { shared, live, rotator, position, saved: Instant::now(), broken: false };
+    let mut collector =
+        Collector { shared, live, rotator, position, saved: Instant::now(), volatile: 0, broken: false };
     collector.run(id).await;
     collector.save();
 }
@@ -46,6 +59,8 @@ struct Collector<'a> {
     rotator: Rotator,
     position: LogPosition,
     saved: Instant,
+    /// Bytes written since the position was last made durable.
+    volatile: usize,
     broken: bool,
 }
 
@@ -91,6 +106,9 @@ impl Collector<'_> {
                 Some(Ok(chunk)) => {
                     *pause = RETRY.0;
                     self.write(&chunk);
+                    if self.volatile >= DURABLE_BYTES {
+                        self.save();
+                    }
                 }
             }
         }
@@ -105,6 +123,7 @@ impl Collector<'_> {
             }
             Err(_) => {}
         }
+        self.volatile += chunk.data.len();
         self.position.since = later(self.position.since, chunk.at);
     }
 
@@ -119,7 +138,12 @@ impl Collector<'_> {
         self.saved = Instant::now();
         self.shared.board.set_log_position(&self.live.task.id, self.position.clone());
         let write = Write::log_position(&self.live.task.id, &self.position);
-        self.shared.board.journal().write_lazily(vec![write]);
+        if self.volatile >= DURABLE_BYTES {
+            self.volatile = 0;
+            self.shared.board.journal().write(vec![write]).forget();
+        } else {
+            self.shared.board.journal().write_lazily(vec![write]);
+        }
     }
 }
 

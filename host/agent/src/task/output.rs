@@ -24,6 +24,16 @@ pub(crate) fn file_name(task: &str, stream: OutputStream, number: u64) -> String
     format!("{task}.{}.{number}", stream.name())
 }
 
+/// The position at the end of what there is: where the output of a new container begins.
+pub(crate) fn end(dir: &Dir, task: &str) -> io::Result<LogPosition> {
+    let newest = |stream| -> io::Result<(u64, u64)> {
+        let number = numbers(dir, task, stream)?.last().copied().unwrap_or(0);
+        let length = dir.symlink_metadata(file_name(task, stream, number)).map_or(0, |found| found.len());
+        Ok((number, length))
+    };
+    Ok(LogPosition { since: None, stdout: newest(OutputStream::Stdout)?, stderr: newest(OutputStream::Stderr)? })
+}
+
 /// Writes both streams of one task.
 pub(crate) struct Rotator {
     dir: Dir,
@@ -177,6 +187,9 @@ mod tests {
         assert_eq!(files(&root, "stdout"), named(&[("web.stdout.1", "bbbb"), ("web.stdout.2", "cc")]));
         assert_eq!(files(&root, "stderr"), named(&[("web.stderr.0", "e")]));
         assert_eq!(rotator.lengths(), ((2, 2), (0, 1)));
+        let dir = Dir::open_ambient_dir(root.path(), ambient_authority()).unwrap();
+        assert_eq!(end(&dir, "web").unwrap(), LogPosition { since: None, stdout: (2, 2), stderr: (0, 1) });
+        assert_eq!(end(&dir, "other").unwrap(), LogPosition::default());
     }
 
     #[test]

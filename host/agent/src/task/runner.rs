@@ -13,7 +13,7 @@ use std::{
 
 use longshore_core::{
     caller::TaskId,
-    driver::{Driver, DriverError, Health, StartError, Started, Task},
+    driver::{Driver, DriverError, Health, StartError, Started, Task, Watch},
     error::HostError,
     workload::ExitStatus,
 };
@@ -83,7 +83,7 @@ enum Step {
     Undo,
     Start,
     Recover(Started),
-    Watch { started: Started, recovered: bool },
+    Watch(Started),
     Clean,
     Done,
 }
@@ -127,7 +127,7 @@ impl TaskRunner {
                 Step::Undo => self.undo().await,
                 Step::Start => self.start().await,
                 Step::Recover(started) => self.recover(started).await,
-                Step::Watch { started, recovered } => self.watch(started, recovered).await,
+                Step::Watch(started) => self.watch(started).await,
                 Step::Clean => self.clean().await,
                 Step::Done => return,
             };
@@ -260,6 +260,9 @@ impl TaskRunner {
     async fn has_started(&mut self, started: Started) -> Step {
         let now = SystemTime::now();
         self.go_live(&started).await;
+        if let (Watch::Container(_), Some((_, task))) = (&started.watch, &self.snapshot) {
+            collect::begin(&self.shared, task);
+        }
         let network = started.network.clone();
         let journalled = self.journal(RunPhase::Running(started.clone()), |state| {
             state.phase = TaskPhase::Running;
@@ -269,7 +272,7 @@ impl TaskRunner {
         });
         let journalled = journalled.await;
         self.log_failure(journalled);
-        Step::Watch { started, recovered: false }
+        Step::Watch(started)
     }
 
     /// From now on it can be signalled and entered.
@@ -357,7 +360,7 @@ impl TaskRunner {
         let journalled =
             self.journal(RunPhase::Running(started.clone()), |state| state.phase = TaskPhase::Running).await;
         self.log_failure(journalled);
-        Step::Watch { started, recovered: true }
+        Step::Watch(started)
     }
 
     /// It was running when the last agent ended and is gone now.
@@ -382,12 +385,12 @@ fn lost_status(why: &str) -> ExitStatus {
 
 /// Watching.
 impl TaskRunner {
-    async fn watch(&mut self, started: Started, recovered: bool) -> Step {
+    async fn watch(&mut self, started: Started) -> Step {
         let Some((driver, task)) = self.snapshot.clone() else {
             return self.ended(Some(started.handle), Ending::StartFailed { recoverable: true }).await;
         };
         let mut live = Live { driver, task, started: Arc::new(started) };
-        let collector = self.collect_output(&live, recovered);
+        let collector = self.collect_output(&live);
         self.killing.store(false, Ordering::Relaxed);
         let ending = loop {
             match self.watch_one(&live).await {
@@ -411,13 +414,13 @@ impl TaskRunner {
         self.ended(Some(live.started.handle.clone()), ending).await
     }
 
-    fn collect_output(&self, live: &Live, recovered: bool) -> Option<tokio::task::JoinHandle<()>> {
-        let longshore_core::driver::Watch::Container(id) = &live.started.watch else { return None };
+    fn collect_output(&self, live: &Live) -> Option<tokio::task::JoinHandle<()>> {
+        let Watch::Container(id) = &live.started.watch else { return None };
         if live.task.logs.disabled {
             return None;
         }
         let (shared, live, id) = (self.shared.clone(), live.clone(), id.clone());
-        Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id, recovered).await }))
+        Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id).await }))
     }
 
     /// Until it ends, by itself or because it is made to; the second value says which.

@@ -108,6 +108,13 @@ async fn output_is_neither_lost_nor_repeated_over_a_restart_of_the_agent() {
     eventually("two is written once", reads("one\ntwo\n")).await;
     world.fake.print(&id, OutputStream::Stdout, "three\n").unwrap();
     eventually("three follows", reads("one\ntwo\nthree\n")).await;
+    world.fake.finish(&id, failed(1)).unwrap();
+    until(&agent, &ids[0], |alloc| alloc.tasks["web"].restarts == 1 && alloc.tasks["web"].phase == TaskPhase::Running)
+        .await;
+    agent.shutdown().await;
+    world.fake.print(&world.fake.running()[0], OutputStream::Stdout, "four\n").unwrap();
+    let agent = world.agent().await;
+    eventually("the next container's output follows", reads("one\ntwo\nthree\nfour\n")).await;
     agent.shutdown().await;
 }
 
