@@ -63,10 +63,34 @@ pub struct Process {
     pub state: RunState,
 }
 
+/// What a short command did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandResult {
+    /// How it ended.
+    pub exit: ExitStatus,
+    /// Standard output, at most [`MAX_COMMAND_OUTPUT`] bytes.
+    pub stdout: Vec<u8>,
+    /// Standard error, at most [`MAX_COMMAND_OUTPUT`] bytes.
+    pub stderr: Vec<u8>,
+}
+
+/// Most bytes of one stream [`Processes::run_command`] answers.
+pub const MAX_COMMAND_OUTPUT: usize = 64 << 10;
+/// Longest time a short command may take, milliseconds.
+pub const MAX_COMMAND_MS: u32 = 60_000;
+
 /// Native processes; `wit/host/processes.wit` is the promise of each call. Output goes to the rotated log
 /// files of the caller's task, written by the supervisor, so it is not lost while no agent runs.
 #[async_trait]
 pub trait Processes: Send + Sync {
+    /// Runs a short command to its end, for no task.
+    async fn run_command(
+        &self,
+        caller: &Caller,
+        command: &str,
+        args: &[String],
+        timeout_ms: u32,
+    ) -> Result<CommandResult>;
     /// Starts; idempotent by name for the same task. Answers an id.
     async fn spawn(&self, caller: &Caller, spec: &ProcessSpec) -> Result<String>;
     /// Ends it and its descendants.

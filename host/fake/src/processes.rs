@@ -8,7 +8,7 @@ use longshore_core::{
     component::{ComponentSpec, Components},
     error::Result,
     exec::{ExecRequest, ExecStream},
-    process::{Process, ProcessSpec, Processes},
+    process::{CommandResult, Process, ProcessSpec, Processes},
     workload::{ExitStatus, RunState, Usage},
 };
 
@@ -59,6 +59,13 @@ fn describe(id: &str, row: &Workload) -> Process {
 
 #[async_trait]
 impl Processes for FakeProcesses {
+    /// Every command prints its own words and ends with 0.
+    async fn run_command(&self, _caller: &Caller, command: &str, args: &[String], _ms: u32) -> Result<CommandResult> {
+        self.plan.call("processes.run_command").await?;
+        let words = [&[command.to_owned()], args].concat().join(" ");
+        Ok(CommandResult { exit: ExitStatus::default(), stdout: words.into_bytes(), stderr: Vec::new() })
+    }
+
     async fn spawn(&self, caller: &Caller, spec: &ProcessSpec) -> Result<String> {
         self.plan.call("processes.spawn").await?;
         let id = self.table.create(caller, "process", &table_name(caller, &spec.name)?, "")?;
