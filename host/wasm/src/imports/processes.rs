@@ -2,7 +2,7 @@
 
 use longshore_core::{
     error::{HostError, Result},
-    process::{self, Processes},
+    process::{self, MAX_COMMAND_MS, Processes},
 };
 
 use crate::{
@@ -21,6 +21,17 @@ impl Operation {
 }
 
 impl processes::Host for Operation {
+    async fn run_command(
+        &mut self,
+        command: String,
+        args: Vec<String>,
+        timeout_ms: u32,
+    ) -> Result<processes::CommandResult> {
+        let result =
+            self.processes()?.run_command(&self.caller, &command, &args, timeout_ms.min(MAX_COMMAND_MS)).await?;
+        Ok(processes::CommandResult { exit: result.exit.into(), stdout: result.stdout, stderr: result.stderr })
+    }
+
     async fn spawn(&mut self, spec: processes::ProcessSpec) -> Result<String> {
         let spec = spec.into();
         check_names(&spec)?;
