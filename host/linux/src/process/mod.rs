@@ -19,6 +19,7 @@
 //! Isolation (namespaces, a root directory, fewer capabilities) is not offered yet: asking for it is
 //! `Unavailable`, never silently ignored.
 
+mod command;
 mod end;
 mod exec;
 mod home;
@@ -46,7 +47,7 @@ use longshore_core::{
     caller::{Caller, TaskScope},
     error::{HostError, Result},
     exec::{ExecRequest, ExecStream},
-    process::{Process, ProcessSpec, Processes},
+    process::{CommandResult, Process, ProcessSpec, Processes},
     workload::{ExitStatus, RunState, Usage},
 };
 use rustix::fs::{FlockOperation, flock};
@@ -232,6 +233,16 @@ impl Inner {
 
 #[async_trait]
 impl Processes for Supervisor {
+    async fn run_command(
+        &self,
+        _caller: &Caller,
+        command: &str,
+        args: &[String],
+        timeout_ms: u32,
+    ) -> Result<CommandResult> {
+        command::run(command, args, timeout_ms).await
+    }
+
     async fn spawn(&self, caller: &Caller, spec: &ProcessSpec) -> Result<String> {
         let scope = caller.require_task()?.clone();
         let (inner, caller, spec) = (self.0.clone(), caller.clone(), spec.clone());
