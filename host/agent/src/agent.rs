@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use longshore_core::{
     backends::Backends,
     caller::AllocId,
-    driver::Drivers,
+    driver::{Drivers, Task},
     exec::{ExecRequest, ExecStream},
     workload::{OutputStream, Usage},
 };
@@ -172,6 +172,11 @@ impl Agent {
     /// Sends a signal (`SIGHUP`) to one task, or to all running ones.
     pub async fn signal_allocation(&self, id: &str, task: Option<&str>, signal: &str) -> Result<(), ControlError> {
         self.shared.signal_allocation(id, task, signal).await
+    }
+
+    /// The running tasks of a driver and the handles it gave: what a new version of it is tried on.
+    pub async fn handles_of(&self, driver: &str) -> Vec<(Task, Vec<u8>)> {
+        self.shared.handles_of(driver).await
     }
 
     /// Runs a command inside a running task.

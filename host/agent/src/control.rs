@@ -8,7 +8,7 @@ use std::{
 
 use longshore_core::{
     caller::AllocId,
-    driver::Watch,
+    driver::{Task, Watch},
     error::HostError,
     exec::{ExecRequest, ExecSession, ExecStream},
     workload::Usage,
@@ -176,6 +176,20 @@ impl Shared {
             live.driver(self)?.signal(&live.task, &live.started.handle, signal).await?;
         }
         Ok(())
+    }
+
+    /// The running tasks of a driver, with their handles.
+    pub(crate) async fn handles_of(&self, driver: &str) -> Vec<(Task, Vec<u8>)> {
+        let controls: Vec<_> = self.runners().values().cloned().collect();
+        let mut handles = Vec::new();
+        for task in controls.iter().flat_map(|control| control.tasks.values()) {
+            let live = task.live.lock().await.clone();
+            handles.extend(
+                live.filter(|live| live.driver == driver)
+                    .map(|live| (Task::clone(&live.task), live.started.handle.clone())),
+            );
+        }
+        handles
     }
 
     /// Runs a command inside a task.

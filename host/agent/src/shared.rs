@@ -111,7 +111,7 @@ impl Shared {
         self.runners().remove(id);
     }
 
-    fn runners(&self) -> std::sync::MutexGuard<'_, BTreeMap<AllocId, Arc<AllocControl>>> {
+    pub(crate) fn runners(&self) -> std::sync::MutexGuard<'_, BTreeMap<AllocId, Arc<AllocControl>>> {
         self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -266,7 +266,7 @@ impl ReplaceDriver for Replacer {
         let kept = replacement(&self.directory, name);
         let tried = kept.with_extension("new");
         write_private(&tried, &component).map_err(|error| format!("{}: {error}", tried.display()))?;
-        let stored = Vec::new();
+        let stored = self.agent.handles_of(name).await;
         let replaced = self.drivers.replace(name, Source::File(tried.clone()), &stored).await;
         if let Err(error) = replaced {
             let _ = std::fs::remove_file(&tried);

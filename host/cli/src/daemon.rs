@@ -43,6 +43,9 @@ impl Daemon {
     /// the background.
     pub async fn start(config: &Config, data_dir: &Path, mode: &Mode) -> Outcome<Self> {
         make_data_dir(data_dir)?;
+        if let Err(error) = longshore_linux::limits::raise_open_files() {
+            tracing::warn!(%error, "the limit of open files stays as it is; each reserved port needs one or two");
+        }
         let socket = config.http.socket.clone().unwrap_or_else(|| config::socket_in(data_dir));
         let listeners = listen(config, &socket).await?;
         let store = AgentStore::open(data_dir).map_err(|error| Failure::failed(chain(&error)))?;
