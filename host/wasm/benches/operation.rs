@@ -5,7 +5,10 @@
 
 use std::{env, error::Error, path::Path, time::Instant};
 
-use longshore_core::{driver::{Driver, Task}, grant::Grant};
+use longshore_core::{
+    driver::{Driver, Task},
+    grant::Grant,
+};
 use longshore_fake::Fake;
 use longshore_wasm::{
     engine::{Engine, EngineConfig},
@@ -24,9 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Spawned, so that calls are made where the agent makes them: on a worker.
     let (driver, calls, cache_dir) = (driver.clone(), calls.parse()?, cache.path().to_owned());
-    let [operation, load] = runtime.block_on(async move {
-        tokio::spawn(async move { measure(Path::new(&driver), calls, &cache_dir).await }).await?
-    }).map_err(|error| error.to_string())?;
+    let [operation, load] = runtime
+        .block_on(
+            async move { tokio::spawn(async move { measure(Path::new(&driver), calls, &cache_dir).await }).await? },
+        )
+        .map_err(|error| error.to_string())?;
     println!("{operation} {load}");
     Ok(())
 }

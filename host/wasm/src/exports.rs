@@ -6,7 +6,10 @@ use longshore_core::{
     exec::ExecSession,
     workload::OutputStream,
 };
-use wasmtime::component::InstancePre;
+use wasmtime::{
+    Store,
+    component::{Instance, InstancePre},
+};
 
 use crate::{
     bindings::{
@@ -39,6 +42,16 @@ impl Exports {
             stats: has.stats.then(|| stats::GuestIndices::new(pre)).transpose()?,
             poll: has.poll.then(|| poll::GuestIndices::new(pre)).transpose()?,
         })
+    }
+
+    /// Compares the types of all their functions with the contract's, which nothing does before they are loaded.
+    pub(crate) fn check(&self, store: &mut Store<Operation>, instance: &Instance) -> wasmtime::Result<()> {
+        self.lifecycle.load(&mut *store, instance)?;
+        self.signals.as_ref().map(|signals| signals.load(&mut *store, instance)).transpose()?;
+        self.exec.as_ref().map(|exec| exec.load(&mut *store, instance)).transpose()?;
+        self.stats.as_ref().map(|stats| stats.load(&mut *store, instance)).transpose()?;
+        self.poll.as_ref().map(|poll| poll.load(&mut *store, instance)).transpose()?;
+        Ok(())
     }
 }
 

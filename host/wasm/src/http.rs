@@ -96,3 +96,51 @@ pub(crate) async fn send(
     let response = response.map(|body| body.map_err(Error::Hyper).boxed_unsync());
     Ok((response, Box::new(async { Ok(()) })))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http_body_util::{Empty, Full};
+    use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// An engine that answers with what it was asked.
+    fn serve(listener: UnixListener) {
+        let echo = |request: Request<Incoming>| async move {
+            let told = format!("{} {}", request.method(), request.uri());
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(told))))
+        };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo)));
+            }
+        });
+    }
+
+    async fn ask(router: &mut EngineRouter, uri: &str) -> Result<String, Error> {
+        let body = Empty::new().map_err(Error::from).boxed_unsync();
+        let request = Request::builder().uri(uri).body(body).unwrap();
+        let sending = router.send_request(request, None, Box::new(async { Ok(()) }));
+        let (response, _) = Box::into_pin(sending).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn requests_reach_only_named_engines_and_keep_their_query() {
+        let scratch = tempfile::tempdir().unwrap();
+        let socket = scratch.path().join("engine.sock");
+        serve(UnixListener::bind(&socket).unwrap());
+        let engines = BTreeMap::from([("lxd".to_owned(), HttpEngine::Unix(socket))]);
+        let mut router = EngineRouter::new(Arc::new(engines));
+        assert_eq!(ask(&mut router, "http://lxd/1.0?recursion=1&x=y").await.unwrap(), "GET /1.0?recursion=1&x=y");
+        for elsewhere in ["http://127.0.0.1/", "http://lxd.example/", "http://lxd:80/", "http://LXD2/"] {
+            let refused = ask(&mut router, elsewhere).await.unwrap_err();
+            assert!(matches!(refused, Error::HttpRequestDenied), "{elsewhere}: {refused}");
+        }
+    }
+}

@@ -403,14 +403,18 @@ pub(crate) async fn describe(runner: &Runner) -> Result<Said, Problem> {
     let mut operation = Operation::new(&runner.host, "about.describe", None);
     operation.pure = true;
     let call = |mut store: Store<Operation>, instance| async move {
-        let about = runner.exports.about.load(&mut store, &instance)?;
+        let checked = runner.exports.check(&mut store, &instance);
+        let about = match checked.and_then(|()| runner.exports.about.load(&mut store, &instance)) {
+            Ok(about) => about,
+            Err(error) => return Ok(Err(Problem::Types(one_line(&error)))),
+        };
         let description = about.call_describe(&mut store).await?;
         let config_schema = about.call_config_schema(&mut store).await?;
         let settings_schema = about.call_settings_schema(&mut store).await?;
-        Ok((description, config_schema, settings_schema))
+        Ok(Ok((description, config_schema, settings_schema)))
     };
     let limit = Duration::from_millis(runner.host.limits.operation_ms);
-    let said = runner.run(operation, limit, call).await.map_err(Problem::Describe)?;
+    let said = runner.run(operation, limit, call).await.map_err(Problem::Describe)??;
     let (description, config_schema, settings_schema) = said;
     Ok(Said {
         description: description.into(),
