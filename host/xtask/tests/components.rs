@@ -73,7 +73,9 @@ fn the_python_example_imports_processes() {
     let component = xtask::languages::python(&scratch("python")).unwrap_or_else(|error| panic!("{error}"));
     let (imports, told) = interfaces(&std::fs::read(component).unwrap());
     assert_eq!(functions(imports), host(&["processes"]));
-    assert_eq!(told, exports(&[]));
+    // componentize-py also exports an instance of its own, `exports`.
+    let ours: Vec<_> = told.into_iter().filter(|name| name.starts_with("longshore:")).collect();
+    assert_eq!(ours, exports(&[]));
 }
 
 #[test]
