@@ -86,7 +86,8 @@ mod tests {
     fn only_the_token_under_an_own_name_opens() {
         let guard = Guard { token: Token::new("0123456789abcdef").unwrap(), hostname: "box".into() };
         let good = ("x-nomad-token", "0123456789abcdef");
-        let table: &[(&str, &[(&'static str, &str)], bool)] = &[
+        type Row<'a> = (&'a str, &'a [(&'static str, &'a str)], bool);
+        let table: &[Row] = &[
             ("127.0.0.1:4646", &[], false),
             ("127.0.0.1:4646", &[("x-nomad-token", "")], false),
             ("127.0.0.1:4646", &[("x-nomad-token", "0123456789abcde")], false),

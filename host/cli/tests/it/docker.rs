@@ -1,1 +1,168 @@
-//! Jobs of containers.
+//! Jobs of containers, on the machine's own Docker Engine, checked with `docker` and curl.
+
+use std::{fs, sync::OnceLock};
+
+use crate::harness::{Station, eventually, fetch, run};
+
+/// An image of Debian's static busybox, made once for all tests: none can be pulled.
+fn image() -> &'static str {
+    const NAME: &str = "longshore-it/busybox:1";
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["bin", "tmp", "etc"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        fs::copy("/bin/busybox", dir.path().join("bin/busybox")).expect("Debian's busybox-static is needed");
+        std::os::unix::fs::symlink("busybox", dir.path().join("bin/sh")).unwrap();
+        let import = "tar -C \"$0\" -c . | docker import - \"$1\"";
+        run("sh", &["-c", import, dir.path().to_str().unwrap(), NAME]).ok();
+    });
+    NAME
+}
+
+/// A page on port 8080 of a container, published on a port of the host's choice.
+fn page(image: &str) -> String {
+    format!(
+        r#"
+job "page" {{
+  group "g" {{
+    network {{
+      port "http" {{
+        to = 8080
+      }}
+    }}
+    restart {{
+      attempts = 1
+      delay    = "0s"
+    }}
+    task "t" {{
+      driver = "docker"
+      config {{
+        image   = "{image}"
+        command = "sh"
+        args    = ["-c", "busybox echo served by $NOMAD_ALLOC_ID > /local/index.html; busybox echo up; exec busybox httpd -f -p 8080 -h /local"]
+        ports   = ["http"]
+      }}
+      resources {{
+        cpu    = 50
+        memory = 32
+      }}
+    }}
+  }}
+}}
+"#
+    )
+}
+
+/// Ids of the containers of an allocation, running or not, as `docker` sees them.
+fn containers(alloc: &str) -> Vec<String> {
+    let label = format!("label=longshore.alloc_id={alloc}");
+    let out = run("docker", &["ps", "-aq", "--no-trunc", "--filter", &label]).ok();
+    out.lines().map(str::to_owned).collect()
+}
+
+fn inspect(container: &str, format: &str) -> String {
+    run("docker", &["inspect", "--format", format, container]).ok().trim().to_owned()
+}
+
+#[test]
+fn a_container_is_published_limited_read_entered_and_removed() {
+    let station = Station::start();
+    let alloc = station.run_job("page", &page(image()));
+    assert_eq!(fetch(&station.address(&alloc, "http")).trim(), format!("served by {alloc}"));
+    let [container] = &containers(&alloc)[..] else { panic!("one container, not {:?}", containers(&alloc)) };
+    assert_eq!(inspect(container, "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"), "33554432 33554432");
+    assert_eq!(inspect(container, "{{.HostConfig.CpuShares}} {{.HostConfig.Privileged}}"), "50 false");
+    assert_eq!(inspect(container, "{{.Name}}"), format!("/t-{alloc}"));
+    let port = station.address(&alloc, "http").rsplit(':').next().unwrap().to_owned();
+    let bindings = inspect(container, "{{json .HostConfig.PortBindings}}");
+    assert!(bindings.contains("8080/tcp") && bindings.contains("8080/udp") && bindings.contains(&port), "{bindings}");
+
+    let short = &alloc[..8];
+    eventually("its output", || (station.cli(&["alloc", "logs", short]).ok() == "up\n").then_some(()));
+    let ran = station.cli(&["alloc", "exec", short, "sh", "-c", "busybox cat /local/index.html; exit 5"]);
+    assert_eq!((ran.code, ran.out.trim()), (5, &*format!("served by {alloc}")), "{}", ran.err);
+
+    station.cli(&["job", "stop", "page"]).ok();
+    assert_eq!(containers(&alloc), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_agent_loses_no_container_and_finds_it_again() {
+    let mut station = Station::start();
+    let alloc = station.run_job("page", &page(image()));
+    let address = station.address(&alloc, "http");
+    let before = containers(&alloc);
+    station.kill();
+    assert_eq!(fetch(&address).trim(), format!("served by {alloc}"), "the task does not notice");
+    station.launch();
+    let state = station.until_task(&alloc, "t", "it runs", |state| state["State"] == "running");
+    assert_eq!(state["Restarts"], 0, "{state}");
+    assert_eq!(containers(&alloc), before);
+    eventually("no line twice", || (station.cli(&["alloc", "logs", &alloc[..8]]).ok() == "up\n").then_some(()));
+    station.cli(&["job", "stop", "page"]).ok();
+    assert_eq!(containers(&alloc), Vec::<String>::new());
+}
+
+#[test]
+fn a_container_removed_behind_our_back_is_started_anew() {
+    let station = Station::start();
+    let alloc = station.run_job("page", &page(image()));
+    fetch(&station.address(&alloc, "http"));
+    let before = containers(&alloc);
+    run("docker", &["rm", "-f", &before[0]]).ok();
+    station.until_task(&alloc, "t", "a restart", |state| state["Restarts"] == 1 && state["State"] == "running");
+    assert_eq!(fetch(&station.address(&alloc, "http")).trim(), format!("served by {alloc}"));
+    assert_ne!(containers(&alloc), before);
+}
+
+#[test]
+fn what_policy_forbids_is_refused_with_the_setting_that_would_allow_it() {
+    let station = Station::start();
+    let table = [
+        ("privileged = true", "allow_privileged"),
+        ("volumes = [\"/etc:/host\"]", "allow_host_binds"),
+        ("cap_add = [\"sys_admin\"]", "sys_admin"),
+        ("pid_mode = \"host\"", "allow_host_namespaces"),
+    ];
+    for (wish, expected) in table {
+        let text = page(image()).replace("command = \"sh\"", &format!("command = \"sh\"\n        {wish}"));
+        let said = station.cli(&["job", "run", &station.job("page", &text)]).refused(1);
+        assert!(said.contains(expected), "{wish}: {said}");
+        let alloc = station.allocation("page");
+        station.cli(&["job", "stop", "--purge", "page"]).ok();
+        assert_eq!(containers(&alloc), Vec::<String>::new(), "{wish}");
+    }
+}
+
+#[test]
+fn an_image_that_is_nowhere_fails_the_task_with_its_name() {
+    let station = Station::start();
+    let text =
+        page("127.0.0.1:1/longshore-it/nowhere:1").replace("attempts = 1", "attempts = 0\n      mode = \"fail\"");
+    let said = station.cli(&["job", "run", &station.job("page", &text)]).refused(1);
+    assert!(said.contains("127.0.0.1:1/longshore-it/nowhere"), "{said}");
+}
+
+#[test]
+fn without_an_engine_docker_jobs_are_refused_and_others_run() {
+    let config = "docker {\n  endpoint = \"unix:///nonexistent/docker.sock\"\n}\n";
+    let station = Station::with(config, &["--dev"]);
+    let said = station.cli(&["job", "run", &station.job("page", &page(image()))]).refused(2);
+    assert!(said.contains("docker") && said.contains("/nonexistent/docker.sock"), "{said}");
+    let other = "job \"other\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        \
+                 command = \"/bin/sleep\"\n        args = [\"60\"]\n      }\n    }\n  }\n}\n";
+    station.run_job("other", other);
+}
+
+#[test]
+fn the_example_job_answers() {
+    let station = Station::start();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/jobs/web-docker.nomad.hcl");
+    station.cli(&["job", "run", "--var", &format!("image={}", image()), example]).ok();
+    let alloc = station.allocation("web-docker");
+    assert!(fetch(&station.address(&alloc, "http")).contains("hello from web-docker"));
+    station.cli(&["job", "stop", "web-docker"]).ok();
+    assert_eq!(containers(&alloc), Vec::<String>::new());
+}
