@@ -196,8 +196,10 @@ mod tests {
             r#"
             data_dir   = "/srv/longshore"
             datacenter = "lab"
-            http { address = "127.0.0.1:4646"
-                   token_file = "/srv/token" }
+            http {
+              address    = "127.0.0.1:4646"
+              token_file = "/srv/token"
+            }
             docker { endpoint = "unix:///run/other.sock" }
             ports { reserved_ports = "22,80" }
             host_network "public" { address = "10.0.0.7" }

@@ -62,6 +62,12 @@ fn containers(alloc: &str) -> Vec<String> {
     out.lines().map(str::to_owned).collect()
 }
 
+/// Waits until nothing is left of an allocation.
+#[track_caller]
+fn gone(alloc: &str) {
+    eventually("its containers are removed", || containers(alloc).is_empty().then_some(()));
+}
+
 fn inspect(container: &str, format: &str) -> String {
     run("docker", &["inspect", "--format", format, container]).ok().trim().to_owned()
 }
@@ -85,7 +91,7 @@ fn a_container_is_published_limited_read_entered_and_removed() {
     assert_eq!((ran.code, ran.out.trim()), (5, &*format!("served by {alloc}")), "{}", ran.err);
 
     station.cli(&["job", "stop", "page"]).ok();
-    assert_eq!(containers(&alloc), Vec::<String>::new());
+    gone(&alloc);
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn a_killed_agent_loses_no_container_and_finds_it_again() {
     assert_eq!(containers(&alloc), before);
     eventually("no line twice", || (station.cli(&["alloc", "logs", &alloc[..8]]).ok() == "up\n").then_some(()));
     station.cli(&["job", "stop", "page"]).ok();
-    assert_eq!(containers(&alloc), Vec::<String>::new());
+    gone(&alloc);
 }
 
 #[test]
@@ -132,7 +138,7 @@ fn what_policy_forbids_is_refused_with_the_setting_that_would_allow_it() {
         assert!(said.contains(expected), "{wish}: {said}");
         let alloc = station.allocation("page");
         station.cli(&["job", "stop", "--purge", "page"]).ok();
-        assert_eq!(containers(&alloc), Vec::<String>::new(), "{wish}");
+        gone(&alloc);
     }
 }
 
@@ -164,5 +170,5 @@ fn the_example_job_answers() {
     let alloc = station.allocation("web-docker");
     assert!(fetch(&station.address(&alloc, "http")).contains("hello from web-docker"));
     station.cli(&["job", "stop", "web-docker"]).ok();
-    assert_eq!(containers(&alloc), Vec::<String>::new());
+    gone(&alloc);
 }

@@ -45,7 +45,7 @@ fn completions_name_the_commands() {
 
 #[test]
 fn a_wrong_command_line_ends_with_2_and_names_the_nearest() {
-    let said = run(PROGRAM, &["job", "rnu"]).refused(2);
+    let said = run(PROGRAM, &["job", "runn"]).refused(2);
     assert!(said.contains("'run'"), "{said}");
 }
 

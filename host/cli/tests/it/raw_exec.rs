@@ -18,6 +18,7 @@ job "worker" {
         attempts = 1
         delay    = "0s"
       }
+      kill_signal  = "SIGTERM"
       kill_timeout = "5s"
     }
   }
@@ -144,7 +145,10 @@ fn a_batch_job_that_fails_says_why_and_one_that_ends_is_done() {
              args = [\"-c\", \"{command}\"]\n      }}\n    }}\n  }}\n}}\n"
         )
     };
-    let said = station.cli(&["job", "run", &station.job("once", &batch("exit 3"))]).refused(1);
+    station.cli(&["job", "run", "--detach", &station.job("once", &batch("exit 3"))]).ok();
+    let failed = station.allocation("once");
+    station.until_task(&failed, "t", "it failed", |state| state["State"] == "dead" && state["Failed"] == true);
+    let said = station.cli(&["alloc", "status", &failed[..8]]).ok();
     assert!(said.contains("Exit Code: 3"), "{said}");
     station.cli(&["job", "run", &station.job("once", &batch("echo done"))]).ok();
     eventually("it is over", || (station.get("/v1/job/once")["Status"] == "dead").then_some(()));

@@ -9,10 +9,11 @@ job "exec" {
       driver = "raw_exec"
       config {
         command = "/bin/sh"
-        # Serves the memory limit of its own cgroup.
-        args = ["-c", "cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/memory.max > local/index.html; exec httpd -f -p 8081 -h local"]
+        # Serves the CPU weight of its own cgroup.
+        args = ["-c", "cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/cpu.weight > local/index.html; exec httpd -f -p 8081 -h local"]
       }
       resources {
+        cpu    = 1000
         memory = 48
       }
     }
