@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn imports_meet_grants() {
-        let table: &[(&[&str], &[&str], Result<&[&str], &str>)] = &[
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], Result<&'a [&'a str], &'a str>);
+        let table: &[Row] = &[
             (&[], &[], Ok(&[])),
             (&["longshore:host/processes@0.1.0"], &[], Err("without the grant `processes`")),
             (&["longshore:host/processes@0.1.0"], &["processes", "files"], Ok(&["processes"])),

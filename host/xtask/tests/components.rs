@@ -1,6 +1,8 @@
 //! What our components import, read from the components themselves: a driver asks for exactly the grants its
 //! documentation says, whatever language it is written in.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test is how tests speak")]
+
 use std::path::{Path, PathBuf};
 
 use wit_component::{DecodedWasm, decode};

@@ -123,11 +123,6 @@ impl Station {
         agent.wait().unwrap();
     }
 
-    /// Process id of the agent.
-    pub fn pid(&self) -> u32 {
-        self.agent.as_ref().unwrap().id()
-    }
-
     /// What the agent said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()

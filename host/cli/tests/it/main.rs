@@ -3,6 +3,8 @@
 //! Each test starts its own agent ([`harness::Station`]) and leaves nothing behind. Waiting is always for a
 //! state, with a generous end; no test measures time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test is how tests speak")]
+
 mod api;
 mod docker;
 mod harness;

@@ -149,7 +149,7 @@ async fn another_tasks_ids_are_not_found() {
     let Watch::Process(id) = &victim.watch else { panic!("{:?}", victim.watch) };
     let error = start(&host, &format!("start:other-id {id}")).await;
     assert!(matches!(error.reason(), Some(HostError::NotFound(_))), "{error}");
-    assert_eq!(host.fake.running(), [id.clone()]);
+    assert_eq!(host.fake.running(), std::slice::from_ref(id));
 }
 
 #[tokio::test]
