@@ -53,8 +53,11 @@ fn what_is_no_component_fails_with_the_reason() {
     let text = "job \"no\" {\n  group \"g\" {\n    restart {\n      attempts = 0\n      mode = \"fail\"\n    }\n    \
                 task \"t\" {\n      driver = \"wasm\"\n      config {\n        component = \"/etc/hostname\"\n        \
                 kind = \"command\"\n      }\n    }\n  }\n}\n";
-    let said = station.cli(&["job", "run", &station.job("no", text)]).refused(1);
-    assert!(!said.is_empty());
+    station.cli(&["job", "run", "--detach", &station.job("no", text)]).ok();
+    let alloc = station.allocation("no");
+    station.until_task(&alloc, "t", "it failed", |state| state["State"] == "dead" && state["Failed"] == true);
+    let said = station.cli(&["alloc", "logs", "--stderr", &alloc[..8]]).ok();
+    assert!(said.contains("cannot load component /etc/hostname"), "{said}");
 }
 
 /// Starts and stops a real process through a driver in another language.
