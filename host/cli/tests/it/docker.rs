@@ -1,24 +1,31 @@
 //! Jobs of containers, on the machine's own Docker Engine, checked with `docker` and curl.
 
-use std::{fs, sync::OnceLock};
+use std::fs;
 
 use crate::harness::{Station, eventually, fetch, run};
 
-/// An image of Debian's static busybox, made once for all tests: none can be pulled.
-fn image() -> &'static str {
-    const NAME: &str = "longshore-it/busybox:1";
-    static MADE: OnceLock<()> = OnceLock::new();
-    MADE.get_or_init(|| {
+/// An image of Debian's static busybox, of one test's own: none can be pulled. Removed with it.
+struct Image(String);
+
+impl Image {
+    fn make(test: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["bin", "tmp", "etc"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
         fs::copy("/bin/busybox", dir.path().join("bin/busybox")).expect("Debian's busybox-static is needed");
         std::os::unix::fs::symlink("busybox", dir.path().join("bin/sh")).unwrap();
+        let image = Self(format!("longshore-it/{test}:{}", std::process::id()));
         let import = "tar -C \"$0\" -c . | docker import - \"$1\"";
-        run("sh", &["-c", import, dir.path().to_str().unwrap(), NAME]).ok();
-    });
-    NAME
+        run("sh", &["-c", import, dir.path().to_str().unwrap(), &image.0]).ok();
+        image
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        run("docker", &["rmi", "-f", &self.0]);
+    }
 }
 
 /// A page on port 8080 of a container, published on a port of the host's choice.
@@ -74,8 +81,9 @@ fn inspect(container: &str, format: &str) -> String {
 
 #[test]
 fn a_container_is_published_limited_read_entered_and_removed() {
+    let image = Image::make("published");
     let station = Station::start();
-    let alloc = station.run_job("page", &page(image()));
+    let alloc = station.run_job("page", &page(&image.0));
     assert_eq!(fetch(&station.address(&alloc, "http")).trim(), format!("served by {alloc}"));
     let [container] = &containers(&alloc)[..] else { panic!("one container, not {:?}", containers(&alloc)) };
     assert_eq!(inspect(container, "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"), "33554432 33554432");
@@ -96,8 +104,9 @@ fn a_container_is_published_limited_read_entered_and_removed() {
 
 #[test]
 fn a_killed_agent_loses_no_container_and_finds_it_again() {
+    let image = Image::make("killed");
     let mut station = Station::start();
-    let alloc = station.run_job("page", &page(image()));
+    let alloc = station.run_job("page", &page(&image.0));
     let address = station.address(&alloc, "http");
     let before = containers(&alloc);
     station.kill();
@@ -113,8 +122,9 @@ fn a_killed_agent_loses_no_container_and_finds_it_again() {
 
 #[test]
 fn a_container_removed_behind_our_back_is_started_anew() {
+    let image = Image::make("removed");
     let station = Station::start();
-    let alloc = station.run_job("page", &page(image()));
+    let alloc = station.run_job("page", &page(&image.0));
     fetch(&station.address(&alloc, "http"));
     let before = containers(&alloc);
     run("docker", &["rm", "-f", &before[0]]).ok();
@@ -125,6 +135,7 @@ fn a_container_removed_behind_our_back_is_started_anew() {
 
 #[test]
 fn what_policy_forbids_is_refused_with_the_setting_that_would_allow_it() {
+    let image = Image::make("policy");
     let station = Station::start();
     let table = [
         ("privileged = true", "allow_privileged"),
@@ -133,7 +144,7 @@ fn what_policy_forbids_is_refused_with_the_setting_that_would_allow_it() {
         ("pid_mode = \"host\"", "allow_host_namespaces"),
     ];
     for (wish, expected) in table {
-        let text = page(image()).replace("command = \"sh\"", &format!("command = \"sh\"\n        {wish}"));
+        let text = page(&image.0).replace("command = \"sh\"", &format!("command = \"sh\"\n        {wish}"));
         let said = station.cli(&["job", "run", &station.job("page", &text)]).refused(1);
         assert!(said.contains(expected), "{wish}: {said}");
         let alloc = station.allocation("page");
@@ -155,7 +166,7 @@ fn an_image_that_is_nowhere_fails_the_task_with_its_name() {
 fn without_an_engine_docker_jobs_are_refused_and_others_run() {
     let config = "docker {\n  endpoint = \"unix:///nonexistent/docker.sock\"\n}\n";
     let station = Station::with(config, &["--dev"]);
-    let said = station.cli(&["job", "run", &station.job("page", &page(image()))]).refused(2);
+    let said = station.cli(&["job", "run", &station.job("page", &page("any:1"))]).refused(2);
     assert!(said.contains("docker") && said.contains("/nonexistent/docker.sock"), "{said}");
     let other = "job \"other\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"raw_exec\"\n      config {\n        \
                  command = \"/bin/sleep\"\n        args = [\"60\"]\n      }\n    }\n  }\n}\n";
@@ -164,9 +175,10 @@ fn without_an_engine_docker_jobs_are_refused_and_others_run() {
 
 #[test]
 fn the_example_job_answers() {
+    let image = Image::make("example");
     let station = Station::start();
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/jobs/web-docker.nomad.hcl");
-    station.cli(&["job", "run", "--var", &format!("image={}", image()), example]).ok();
+    station.cli(&["job", "run", "--var", &format!("image={}", image.0), example]).ok();
     let alloc = station.allocation("web-docker");
     assert!(fetch(&station.address(&alloc, "http")).contains("hello from web-docker"));
     station.cli(&["job", "stop", "web-docker"]).ok();
