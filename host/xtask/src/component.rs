@@ -121,8 +121,8 @@ pub fn build_wasip2(manifest_dir: &Path, target_dir: &Path) -> Result<PathBuf, E
 
 /// Makes a component of a module that carries its own WIT, as `wit-bindgen` leaves it.
 pub fn encode(module: &[u8], what: &str) -> Result<Vec<u8>, Error> {
-    let mut encoder = ComponentEncoder::default();
-    let encoded = encoder.validate(true).module(module).and_then(|encoder| encoder.encode());
+    let encoder = ComponentEncoder::default().validate(true).module(module);
+    let encoded = encoder.and_then(|mut encoder| encoder.encode());
     encoded.map_err(|error| Error::Encode { what: what.into(), why: format!("{error:#}") })
 }
 

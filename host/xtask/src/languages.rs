@@ -112,12 +112,12 @@ fn c_bindings(source: &Path, out_dir: &Path) -> Result<()> {
 
 /// Makes a component of a module that speaks WASI preview 1, as Debian's C library does.
 fn adapt(module: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default();
+    let encoder = ComponentEncoder::default();
     let encoded = encoder
         .validate(true)
         .module(module)
         .and_then(|it| it.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
-        .and_then(|it| it.encode());
+        .and_then(|mut it| it.encode());
     encoded
         .map_err(|error| Error::Component { what: "cannot make a component of c.core.wasm", why: format!("{error:#}") })
 }
