@@ -1,7 +1,8 @@
 //! Components as tasks: the same shims, running this program's `component-task`.
 //!
 //! A component's directory holds, beside what its shim needs, the [`ComponentSpec`] as JSON; the started program
-//! reads it from the path that is its only argument. So a component outlives the agent as any process does.
+//! reads it from the path it is given. So a component outlives the agent as any process does. The programs share a
+//! cache of compiled code, so that only a component's first start compiles it.
 
 use std::{
     fs,
@@ -45,6 +46,8 @@ const QUOTED: u64 = 2048;
 pub struct ComponentRunner {
     processes: Supervisor,
     specs: PathBuf,
+    /// Where the started programs keep compiled code; made by them, for this user alone.
+    cache: PathBuf,
     program: Option<PathBuf>,
 }
 
@@ -56,7 +59,8 @@ impl ComponentRunner {
         let specs = state.join("specs");
         fs::create_dir_all(&specs).map_err(because(specs.display()))?;
         let specs = specs.canonicalize().map_err(because(specs.display()))?;
-        Ok(Self { processes, specs, program })
+        let cache = specs.with_file_name("cache");
+        Ok(Self { processes, specs, cache, program })
     }
 
     /// The program to start. After an upgrade its file is another or gone; then what runs now is reached through
@@ -175,7 +179,7 @@ impl Components for ComponentRunner {
         let process = ProcessSpec {
             name: spec.name.clone(),
             command: text(self.program()?)?,
-            args: vec![SUBCOMMAND.into(), text(file)?],
+            args: vec![SUBCOMMAND.into(), "--cache".into(), text(self.cache.clone())?, text(file)?],
             limits: with_runtime(&spec.limits),
             ..ProcessSpec::default()
         };

@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cache = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Spawned, so that calls are made where the agent makes them: on a worker.
-    let (driver, calls, cache_dir) = (driver.clone(), calls.parse()?, cache.path().to_owned());
+    // Within, because the cache makes its directory itself, readable by nobody else.
+    let (driver, calls, cache_dir) = (driver.clone(), calls.parse()?, cache.path().join("compiled"));
     let [operation, load] = runtime
         .block_on(
             async move { tokio::spawn(async move { measure(Path::new(&driver), calls, &cache_dir).await }).await? },

@@ -94,8 +94,11 @@ fn sweep(directory: &Path) -> io::Result<()> {
     if kept == ledger { Ok(()) } else { write_ledger(directory, &kept) }
 }
 
+/// Removes a file or directory; another process that shares the cache may have been quicker.
 fn remove(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    let removed = fs::symlink_metadata(path)
+        .and_then(|found| if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) });
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Adds new entries to the ledger, so that the next start trusts them.

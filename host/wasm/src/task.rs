@@ -15,7 +15,7 @@ use longshore_core::{
 };
 use thiserror::Error;
 use wasmtime::{
-    Config, Engine, Store,
+    Cache, Config, Engine, Store,
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::bindings::CommandPre};
@@ -98,12 +98,7 @@ impl TaskHost {
         let load =
             |error: wasmtime::Error| TaskError::Load { path: spec.path.clone().into(), reason: format!("{error:#}") };
         let mut config = Config::new();
-        if let Some(dir) = cache_dir {
-            config.cache(Some(
-                crate::engine::compile_cache(dir)
-                    .map_err(|error| TaskError::Load { path: spec.path.clone().into(), reason: error.to_string() })?,
-            ));
-        }
+        config.cache(cache_dir.and_then(usable_cache));
         let engine = Engine::new(&config).map_err(load)?;
         let component = Component::from_file(&engine, &spec.path).map_err(load)?;
         if let Some(dir) = cache_dir {
@@ -143,6 +138,12 @@ impl TaskHost {
     fn wrong_world(&self, kind: &'static str, error: &wasmtime::Error) -> TaskError {
         TaskError::World { path: self.spec.path.clone().into(), kind, reason: format!("{error:#}") }
     }
+}
+
+/// A cache makes a start quick; without one the task starts all the same.
+fn usable_cache(directory: &Path) -> Option<Cache> {
+    let cache = crate::engine::compile_cache(directory);
+    cache.inspect_err(|error| tracing::warn!(%error, "starting without a compile cache")).ok()
 }
 
 fn open_mount(wasi: &mut WasiCtxBuilder, mount: &Mount) -> Result<(), TaskError> {

@@ -1,12 +1,16 @@
 //! Jobs of WebAssembly components, and drivers written in other languages.
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use crate::harness::{Station, answers, eventually, fetch, lives, processes_with};
 
 /// The HTTP component of the examples, built once.
 fn hello() -> &'static Path {
-    static BUILT: OnceLock<std::path::PathBuf> = OnceLock::new();
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/components/hello"));
         xtask::component::build_wasip2(example, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("hello")).unwrap()
@@ -60,8 +64,8 @@ fn what_is_no_component_fails_with_the_reason() {
     assert!(said.contains("cannot load component /etc/hostname"), "{said}");
 }
 
-/// Starts and stops a real process through a driver in another language.
-fn scripts_run(name: &str, component: &Path, script: &str) {
+/// An agent with a driver from a file, a job that runs a script through it, and what the script said first: its pid.
+fn scripting(name: &str, component: &Path, script: &str) -> (Station, String, u32) {
     let config =
         format!("driver \"{name}\" {{\n  path = \"{}\"\n  grants = [\"processes\"]\n}}\n", component.display());
     let station = Station::with(&config, &["--dev"]);
@@ -76,6 +80,12 @@ fn scripts_run(name: &str, component: &Path, script: &str) {
     let logs = || station.cli(&["alloc", "logs", &alloc[..8]]).ok();
     let pid: u32 = eventually("the script says its pid", || logs().trim().parse().ok());
     assert!(lives(pid));
+    (station, alloc, pid)
+}
+
+/// Starts and stops a real process through a driver in another language.
+fn scripts_run(name: &str, component: &Path, script: &str) {
+    let (station, alloc, pid) = scripting(name, component, script);
     station.cli(&["job", "stop", "script"]).ok();
     assert!(!lives(pid));
     assert_eq!(processes_with(&alloc), Vec::<u32>::new());
@@ -93,6 +103,37 @@ fn a_driver_in_python_starts_and_stops_a_process() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-driver");
     let component = xtask::languages::python(&out).unwrap();
     scripts_run("python", &component, "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n");
+}
+
+/// The same component to its tasks, another to the host: a custom section `note` follows it.
+fn next_version(component: &Path) -> PathBuf {
+    let mut bytes = fs::read(component).unwrap();
+    bytes.extend(b"\0\x05\x04note");
+    let next = component.with_file_name("next.wasm");
+    fs::write(&next, bytes).unwrap();
+    next
+}
+
+#[test]
+fn a_driver_is_replaced_under_a_running_task() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-driver-replaced");
+    let component = xtask::languages::c(&out).unwrap();
+    let script = "echo $$\nwhile :; do sleep 0.1; done\n";
+    let (mut station, alloc, pid) = scripting("shell_c", &component, script);
+    let digest = |station: &Station| station.get("/v1/drivers").to_string();
+    let before = digest(&station);
+    station.cli(&["driver", "replace", "shell_c", next_version(&component).to_str().unwrap()]).ok();
+    let after = digest(&station);
+    assert_ne!(before, after);
+    assert!(lives(pid));
+
+    station.kill();
+    station.launch();
+    let state = station.until_task(&alloc, "t", "it runs", |state| state["State"] == "running");
+    assert_eq!(state["Restarts"], 0, "{state}");
+    assert!(lives(pid));
+    station.cli(&["job", "stop", "script"]).ok();
+    assert!(!lives(pid));
 }
 
 #[test]
