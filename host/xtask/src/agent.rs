@@ -9,6 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// The target of a program that needs no library of the machine it runs on.
+pub const STATIC: &str = "x86_64-unknown-linux-musl";
+
 /// Dropped, it ends: jobs stopped and forgotten, the agent terminated, its folder removed.
 pub struct Agent {
     /// Where its API listens.
@@ -24,6 +27,12 @@ pub struct Agent {
 pub fn build(workspace: &Workspace) -> Outcome<PathBuf> {
     workspace.cargo(&["build", "--workspace", "--bin", "longshore"]).check()?;
     Ok(workspace.target.join("debug/longshore"))
+}
+
+/// Builds the program as it is installed, one static file, and answers its path.
+pub fn build_release(workspace: &Workspace) -> Outcome<PathBuf> {
+    workspace.cargo(&["build", "--release", "--target", STATIC, "--workspace", "--bin", "longshore"]).check()?;
+    Ok(workspace.target.join(STATIC).join("release/longshore"))
 }
 
 impl Agent {

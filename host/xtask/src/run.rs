@@ -3,7 +3,7 @@
 use crate::failure::{Doing, Failure, Outcome};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -110,12 +110,15 @@ impl Run {
 
     /// Runs it quietly and answers its standard output; its errors become part of the failure.
     pub fn output(mut self) -> Outcome<String> {
-        let result = self.command.output().doing(|| format!("cannot run `{}`", self.name))?;
-        if !result.status.success() {
-            let said = String::from_utf8_lossy(&result.stderr);
-            return Err(Failure::new(format!("`{}` failed with {}: {}", self.name, result.status, said.trim())));
+        let spawned = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.doing(|| format!("cannot run `{}`", self.name))?;
+        let (output, errors) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let status = wait(child)?;
+        if !status.success() {
+            let said = errors.join().unwrap_or_default();
+            return Err(Failure::new(format!("`{}` failed with {status}: {}", self.name, said.trim())));
         }
-        Ok(String::from_utf8_lossy(&result.stdout).into_owned())
+        Ok(output.join().unwrap_or_default())
     }
 
     /// Whether it runs and exits with 0, quietly.
@@ -132,6 +135,16 @@ impl Run {
         let child = child.doing(|| format!("cannot run `{}`", self.name))?;
         Ok(Background { child, name: self.name, log: log.to_path_buf() })
     }
+}
+
+/// Reads a stream to its end beside what else goes on.
+fn collect(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read before an error is what there is to show.
+        let _ = stream.map(|mut stream| stream.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 fn wait(mut child: Child) -> Outcome<ExitStatus> {
@@ -201,7 +214,7 @@ impl Background {
                 let tail = self.log_tail();
                 return Err(Failure::new(format!("{what}: not within {} s; its log ends:\n{tail}", limit.as_secs())));
             }
-            pause(Duration::from_millis(20))?;
+            pause(Duration::from_millis(1))?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: longshore and its peers measured in the same run, turn by turn, medians, as a Markdown table.
+//! `cargo xtask bench`: longshore as it is installed and its peers, measured in the same run, turn by turn, medians, as
+//! a Markdown table.
 //!
 //! It is not part of CI: numbers are for people, and machines are noisy.
 
@@ -43,8 +44,8 @@ impl Row {
 
 /// Runs all of them and prints the table.
 pub fn chore(workspace: &Workspace) -> Outcome {
-    setup::for_build(workspace)?;
-    let program = agent::build(workspace)?;
+    setup::for_release(workspace)?;
+    let program = agent::build_release(workspace)?;
     let engine = setup::engine::ensure(workspace)?;
     let image = engine.busybox_image(workspace, tasks::IMAGE)?;
     let mut rows = operation::rows(workspace, &program)?;
@@ -70,7 +71,7 @@ fn machine() -> Outcome<String> {
     let kernel = Run::new("uname").args(&["-sr"]).output()?;
     let date = Run::new("date").args(&["-u", "+%F"]).output()?;
     let model = models.first().copied().unwrap_or("unknown processor");
-    Ok(format!("{} × {model}, {}, {}, profile `dev`", models.len(), kernel.trim(), date.trim()))
+    Ok(format!("{} × {model}, {}, {}; the static release build", models.len(), kernel.trim(), date.trim()))
 }
 
 /// The middle one; the upper of two.

@@ -1,7 +1,7 @@
 //! One driver operation, loading a driver, starting an agent.
 
 use super::{Row, human, median};
-use crate::agent::Agent;
+use crate::agent::{Agent, STATIC};
 use crate::failure::{Doing, Failure, Outcome};
 use crate::workspace::Workspace;
 use std::fs;
@@ -20,14 +20,15 @@ pub fn rows(workspace: &Workspace, program: &Path) -> Outcome<Vec<Row>> {
     let driver = driver(workspace)?;
     let peer_dir = workspace.root.join("host/xtask/peer");
     let peer_target = workspace.scratch("peer")?;
-    let build = workspace.cargo(&["build", "--locked"]).dir(&peer_dir).env("CARGO_TARGET_DIR", &peer_target);
+    let build =
+        workspace.cargo(&["build", "--locked", "--release"]).dir(&peer_dir).env("CARGO_TARGET_DIR", &peer_target);
     build.check()?;
     let (mut operations, mut loads, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let [operation, load] = ours(workspace, &driver)?;
         operations.push(operation);
         loads.push(load);
-        let peer = crate::run::Run::new(peer_target.join("debug/longshore-bench-peer")).args(&[CALLS]).output()?;
+        let peer = crate::run::Run::new(peer_target.join("release/longshore-bench-peer")).args(&[CALLS]).output()?;
         calls.push(nanoseconds(&peer)?);
     }
     let starts: Outcome<Vec<Duration>> = (0..ROUNDS).map(|_| start(program)).collect();
@@ -55,7 +56,8 @@ fn driver(workspace: &Workspace) -> Outcome<std::path::PathBuf> {
 
 /// Medians of one run of `host/wasm/benches/operation.rs`: an operation, a load.
 fn ours(workspace: &Workspace, driver: &Path) -> Outcome<[Duration; 2]> {
-    let bench = ["bench", "--quiet", "--profile", "dev", "--package", "longshore-wasm", "--bench", "operation", "--"];
+    // The whole workspace, so that its dependencies have the features they were compiled with already.
+    let bench = ["bench", "--quiet", "--target", STATIC, "--workspace", "--bench", "operation", "--"];
     let printed = workspace.cargo(&bench).args(&[driver]).args(&[CALLS]).output()?;
     let times: Outcome<Vec<Duration>> = printed.split_whitespace().map(nanoseconds).collect();
     times?.try_into().map_err(|_| Failure::new(format!("the operation benchmark printed `{}`", printed.trim())))

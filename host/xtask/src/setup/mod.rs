@@ -18,6 +18,13 @@ pub fn for_build(workspace: &Workspace) -> Outcome {
     toolchain::ensure_targets(workspace, &["wasm32-unknown-unknown", "wasm32-wasip2"])
 }
 
+/// What building the static release needs.
+pub fn for_release(workspace: &Workspace) -> Outcome {
+    for_build(workspace)?;
+    toolchain::ensure_targets(workspace, &[crate::agent::STATIC])?;
+    packages::ensure(packages::FOR_RELEASE)
+}
+
 /// What checks of the source need.
 pub fn for_checks(workspace: &Workspace) -> Outcome {
     toolchain::ensure_components(workspace, &["rustfmt", "clippy"])

@@ -37,6 +37,10 @@ pub const FOR_TESTS: &[Package] = &[
     Package { name: "qemu-system-x86", proof: "qemu-system-x86_64", purpose: "the reboot test" },
 ];
 
+/// What building the static release needs.
+pub const FOR_RELEASE: &[Package] =
+    &[Package { name: "musl-tools", proof: "musl-gcc", purpose: "the C code in the static program" }];
+
 /// Installs what is missing, or says what is and how to get it.
 pub fn ensure(packages: &[Package]) -> Outcome {
     let missing: Vec<&Package> = packages.iter().filter(|package| !present(package)).collect();
@@ -67,7 +71,7 @@ pub fn refresh_package_lists() -> Outcome {
 }
 
 fn how_to_get(missing: &[&Package]) -> String {
-    let mut text = String::from("the tests need what this machine lacks:");
+    let mut text = String::from("this chore needs what the machine lacks:");
     for package in missing {
         text += &format!("\n  {} (in Debian 12's package {}): {}", package.proof, package.name, package.purpose);
     }
