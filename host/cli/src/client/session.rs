@@ -31,6 +31,8 @@ pub struct ExecCommand {
     pub task: String,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// Give it this program's input.
+    pub stdin: bool,
     /// Give it a terminal.
     pub tty: bool,
 }
@@ -41,7 +43,7 @@ type Socket = WebSocketStream<Box<dyn Pipe>>;
 pub async fn exec(client: &Client, command: &ExecCommand) -> Outcome<i32> {
     let mut socket = open(client, command).await?;
     let _raw = command.tty.then(RawMode::enter).flatten();
-    let mut input = read_input();
+    let mut input = if command.stdin { read_input() } else { mpsc::channel(1).1 };
     let mut resized = signal(SignalKind::window_change()).map_err(|error| Failure::failed(chain(&error)))?;
     if command.tty {
         send_size(&mut socket).await?;

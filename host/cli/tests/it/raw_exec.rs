@@ -1,8 +1,11 @@
 //! Jobs of plain processes, from submission to the last trace.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
-use crate::harness::{Station, eventually, lives, processes_with};
+use crate::harness::{PROGRAM, Station, eventually, lives, processes_with};
 
 /// Writes its pid, says hello on both streams, then counts signals.
 const WORKER: &str = r#"
@@ -74,6 +77,27 @@ fn commands_run_inside_with_input_output_and_exit_code() {
     assert_eq!(exec(&["/bin/sh", "-c", "kill -9 $$"]).code, 137);
     let said = station.cli(&["alloc", "exec", "--task", "x", &alloc[..8], "true"]).refused(2);
     assert!(said.contains("unknown task name \"x\"; the tasks are t"), "{said}");
+}
+
+#[test]
+fn a_terminal_is_given_to_a_command_when_there_is_one() {
+    let station = Station::start();
+    let alloc = station.run_job("worker", WORKER);
+    let on_a_terminal = |flags: &str| {
+        let typed = format!("{PROGRAM} alloc exec {flags} {} /bin/sh -c 'tty && stty size; exit 9'", &alloc[..8]);
+        let api = station.path("data/api.sock");
+        let mut script = Command::new("script");
+        let ran = script.args(["-qec", &typed, "/dev/null"]).env("LONGSHORE_ADDR", api).stdin(Stdio::null()).output();
+        let ran = ran.unwrap();
+        (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned())
+    };
+    for flags in ["", "-it", "--tty"] {
+        let (code, said) = on_a_terminal(flags);
+        assert!(code == Some(9) && said.contains("/dev/pts/"), "{flags}: {said}");
+    }
+    let (code, said) = on_a_terminal("-t=false");
+    assert!(code == Some(9) && said.contains("not a tty"), "{said}");
+    assert_eq!(station.cli_with(&["alloc", "exec", "-i=false", &alloc[..8], "wc", "-c"], "hello").ok(), "0\n");
 }
 
 #[test]

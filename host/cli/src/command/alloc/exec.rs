@@ -1,6 +1,8 @@
 //! `longshore alloc exec ALLOC COMMAND…`
 
-use clap::Args;
+use std::io::{IsTerminal, stdin, stdout};
+
+use clap::{ArgAction, Args};
 
 use super::{choose_task, resolve};
 use crate::{
@@ -13,7 +15,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   longshore alloc exec 3f9a cat /etc/hosts
-  longshore alloc exec -t 3f9a /bin/sh           with a terminal
+  longshore alloc exec 3f9a /bin/sh              with a terminal, when there is one here
+  longshore alloc exec -i=false -t=false 3f9a true
   longshore alloc exec --task web 3f9a env
   echo hello | longshore alloc exec 3f9a wc -c
 
@@ -22,9 +25,13 @@ pub struct Arguments {
     /// The task; may be left out when there is only one
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
-    /// Give the command a terminal
-    #[arg(short, long)]
-    tty: bool,
+    /// Hand on what this command is given as input
+    #[arg(short = 'i', long = "stdin", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    stdin: bool,
+    /// Give the command a terminal; true when this command has one
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    tty: Option<bool>,
     /// Its id, or how its id begins
     alloc: String,
     /// Program and arguments
@@ -36,7 +43,13 @@ impl Arguments {
     pub async fn run(&self, client: &Client) -> Outcome {
         let alloc = resolve(client, &self.alloc).await?;
         let task = choose_task(&alloc, self.task.as_deref())?;
-        let command = ExecCommand { alloc: alloc.stub.id, task, command: self.command.clone(), tty: self.tty };
+        let command = ExecCommand {
+            alloc: alloc.stub.id,
+            task,
+            command: self.command.clone(),
+            stdin: self.stdin,
+            tty: self.tty.unwrap_or_else(|| self.stdin && stdin().is_terminal() && stdout().is_terminal()),
+        };
         match exec(client, &command).await? {
             0 => Ok(()),
             code => Err(Failure::silent(u8::try_from(code).unwrap_or(1))),
