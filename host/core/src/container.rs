@@ -1,6 +1,6 @@
 //! Containers of the machine's engine.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     exec::{ExecRequest, ExecStream},
     port::Protocol,
-    workload::{ExitStatus, Limits, Mount, OutputChunks, RunState, Usage},
+    workload::{ExitStatus, Limits, Mount, OutputChunks, OutputPosition, RunState, Usage},
 };
 
 /// Label on every container of ours: the driver that made it.
@@ -164,8 +164,9 @@ pub trait Containers: Send + Sync {
 
     /// Waits for the end, across restarts of the engine. `NotFound` when it was removed meanwhile.
     async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus>;
-    /// Output from the start, or strictly after `since`; follows until the container has ended.
-    async fn follow_output(&self, caller: &Caller, id: &str, since: Option<SystemTime>) -> Result<OutputChunks>;
+    /// Output behind a position, from the start by default; follows until the container has ended. `Invalid`
+    /// when this output can never be read, whenever it is asked for.
+    async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks>;
     /// Starts a prepared command and attaches to it.
     async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>>;
 }

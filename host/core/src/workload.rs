@@ -150,8 +150,37 @@ pub struct OutputChunk {
     pub stream: OutputStream,
     /// The bytes.
     pub data: Bytes,
-    /// When the engine received it, if it says: the position to resume from.
-    pub at: Option<SystemTime>,
+    /// The place behind it, if the engine tells one: where to go on from.
+    pub mark: Option<OutputMark>,
+}
+
+/// A place in one stream of a container's output: behind the `nth` piece that the engine received at `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OutputMark {
+    /// When the engine received the piece.
+    pub at: SystemTime,
+    /// How many pieces of the stream it received at that time so far, at least 1.
+    pub nth: u32,
+}
+
+/// How far both streams of a container were read; none for one that was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputPosition {
+    /// In standard output.
+    pub stdout: Option<OutputMark>,
+    /// In standard error.
+    pub stderr: Option<OutputMark>,
+}
+
+impl OutputPosition {
+    /// Moves behind a piece; one without a mark moves nothing.
+    pub fn advance(&mut self, stream: OutputStream, mark: Option<OutputMark>) {
+        let reached = match stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        *reached = mark.or(*reached);
+    }
 }
 
 /// Output as it comes; ends when the workload has ended and all was read.

@@ -1,6 +1,6 @@
 //! Containers in memory.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream;
@@ -9,7 +9,7 @@ use longshore_core::{
     container::{Container, ContainerSpec, Containers, EngineInfo},
     error::{HostError, Result},
     exec::{ExecEvent, ExecRequest, ExecStream},
-    workload::{ExitStatus, OutputChunk, OutputChunks, OutputStream, RunState, Usage},
+    workload::{ExitStatus, OutputChunk, OutputChunks, OutputPosition, OutputStream, RunState, Usage},
 };
 use tokio::sync::watch;
 
@@ -100,11 +100,11 @@ impl Containers for FakeContainers {
         self.table.wait(caller, id).await
     }
 
-    async fn follow_output(&self, caller: &Caller, id: &str, since: Option<SystemTime>) -> Result<OutputChunks> {
+    async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks> {
         self.plan.call("containers.follow_output").await?;
         let row = self.table.own(caller, id)?;
         Ok(Box::pin(stream::unfold(
-            Follow { chunks: row.output(), states: row.states(), next: 0, since },
+            Follow { chunks: row.output(), states: row.states(), next: 0, from },
             Follow::step,
         )))
     }
@@ -135,7 +135,7 @@ struct Follow {
     chunks: watch::Receiver<Vec<OutputChunk>>,
     states: watch::Receiver<RunState>,
     next: usize,
-    since: Option<SystemTime>,
+    from: OutputPosition,
 }
 
 impl Follow {
@@ -153,7 +153,11 @@ impl Follow {
                 continue;
             };
             self.next += 1;
-            if self.since.is_none() || chunk.at > self.since {
+            let reached = match chunk.stream {
+                OutputStream::Stdout => self.from.stdout,
+                OutputStream::Stderr => self.from.stderr,
+            };
+            if chunk.mark > reached {
                 return Some((Ok(chunk), self));
             }
         }
@@ -166,7 +170,7 @@ pub(crate) struct Echo(Vec<ExecEvent>);
 impl Echo {
     pub(crate) fn new(words: &str) -> Self {
         let data = words.as_bytes().to_vec().into();
-        let output = ExecEvent::Output(OutputChunk { stream: OutputStream::Stdout, data, at: None });
+        let output = ExecEvent::Output(OutputChunk { stream: OutputStream::Stdout, data, mark: None });
         Self(vec![ExecEvent::Exited(ExitStatus::default()), output])
     }
 }

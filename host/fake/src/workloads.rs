@@ -9,7 +9,7 @@ use std::{
 use longshore_core::{
     caller::{Caller, DriverName, TaskId},
     error::{HostError, Result},
-    workload::{ExitStatus, OutputChunk, OutputStream, RunState},
+    workload::{ExitStatus, OutputChunk, OutputMark, OutputStream, RunState},
 };
 use tokio::sync::watch;
 
@@ -154,7 +154,8 @@ impl Workloads {
         row.output.send_modify(|chunks| {
             // Positions are distinct and grow, as an engine's time stamps do.
             let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1 + chunks.len() as u64);
-            chunks.push(OutputChunk { stream, data: text.as_bytes().to_vec().into(), at: Some(at) });
+            let mark = Some(OutputMark { at, nth: 1 });
+            chunks.push(OutputChunk { stream, data: text.as_bytes().to_vec().into(), mark });
         });
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
 use longshore_core::{
+    workload::OutputPosition,
     caller::{AllocId, TaskId},
     driver::{Started, Task},
     port::Port,
@@ -70,8 +71,9 @@ pub(crate) enum RunPhase {
 /// How far a container's output was written: the files may be longer, but what follows is not accounted for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogPosition {
-    /// Everything the engine received up to then is in the files.
-    pub(crate) since: Option<SystemTime>,
+    /// Everything up to there is in the files.
+    #[serde(default)]
+    pub(crate) reached: OutputPosition,
     /// Number and length of the newest file of standard output.
     pub(crate) stdout: (u64, u64),
     /// The same of standard error.

@@ -1,6 +1,6 @@
 //! Brings a container's output into the task's log files, exactly once over restarts of the agent.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use longshore_core::{
@@ -70,12 +70,16 @@ impl Collector<'_> {
         let caller = self.live.caller();
         let mut pause = RETRY.0;
         loop {
-            let failure = match containers.follow_output(&caller, id, self.position.since).await {
+            let failure = match containers.follow_output(&caller, id, self.position.reached).await {
                 Ok(chunks) => self.drain(chunks, &mut pause).await,
                 Err(error) => Err(error),
             };
             match failure {
                 Ok(()) | Err(HostError::NotFound(_)) => return,
+                // Asking again would be answered the same, so it is said once.
+                Err(HostError::Invalid(why)) => {
+                    return tracing::warn!(task = %self.live.task.id, "the output of this task is not collected: {why}");
+                }
                 Err(error) => {
                     tracing::warn!(task = %self.live.task.id, %error, "lost a task's output; trying again");
                     sleep(pause).await;
@@ -124,13 +128,13 @@ impl Collector<'_> {
             Err(_) => {}
         }
         self.volatile += chunk.data.len();
-        self.position.since = later(self.position.since, chunk.at);
+        self.position.reached.advance(chunk.stream, chunk.mark);
     }
 
     /// The position as the files are now.
     fn accounted(&self) -> LogPosition {
         let (stdout, stderr) = self.rotator.lengths();
-        LogPosition { since: self.position.since, stdout, stderr }
+        LogPosition { reached: self.position.reached, stdout, stderr }
     }
 
     fn save(&mut self) {
@@ -145,8 +149,4 @@ impl Collector<'_> {
             self.shared.board.journal().write_lazily(vec![write]);
         }
     }
-}
-
-fn later(one: Option<SystemTime>, other: Option<SystemTime>) -> Option<SystemTime> {
-    one.max(other)
 }

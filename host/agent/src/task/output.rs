@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
-use longshore_core::workload::{LogLimits, OutputStream};
+use longshore_core::workload::{LogLimits, OutputPosition, OutputStream};
 
 use crate::store::LogPosition;
 
@@ -31,7 +31,7 @@ pub(crate) fn end(dir: &Dir, task: &str) -> io::Result<LogPosition> {
         let length = dir.symlink_metadata(file_name(task, stream, number)).map_or(0, |found| found.len());
         Ok((number, length))
     };
-    Ok(LogPosition { since: None, stdout: newest(OutputStream::Stdout)?, stderr: newest(OutputStream::Stderr)? })
+    Ok(LogPosition { reached: OutputPosition::default(), stdout: newest(OutputStream::Stdout)?, stderr: newest(OutputStream::Stderr)? })
 }
 
 /// Writes both streams of one task.
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(files(&root, "stderr"), named(&[("web.stderr.0", "e")]));
         assert_eq!(rotator.lengths(), ((2, 2), (0, 1)));
         let dir = Dir::open_ambient_dir(root.path(), ambient_authority()).unwrap();
-        assert_eq!(end(&dir, "web").unwrap(), LogPosition { since: None, stdout: (2, 2), stderr: (0, 1) });
+        assert_eq!(end(&dir, "web").unwrap(), LogPosition { reached: OutputPosition::default(), stdout: (2, 2), stderr: (0, 1) });
         assert_eq!(end(&dir, "other").unwrap(), LogPosition::default());
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let mut first = rotator(&root, 10, &LogPosition::default());
         first.write(OutputStream::Stdout, b"aa").unwrap();
         let (stdout, stderr) = first.lengths();
-        let position = LogPosition { since: None, stdout, stderr };
+        let position = LogPosition { reached: OutputPosition::default(), stdout, stderr };
         first.write(OutputStream::Stdout, b"bbcccc").unwrap();
         drop(first);
         let mut second = rotator(&root, 10, &position);

@@ -302,7 +302,7 @@ impl ExecStream for ProcessExec {
                 },
             };
             if let Some((stream, data)) = read {
-                return Ok(Some(ExecEvent::Output(OutputChunk { stream, data, at: None })));
+                return Ok(Some(ExecEvent::Output(OutputChunk { stream, data, mark: None })));
             }
             let status = match std::mem::replace(&mut self.state, State::Told) {
                 State::Ended(status, _) => status,

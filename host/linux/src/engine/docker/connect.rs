@@ -8,12 +8,12 @@ use longshore_core::error::{HostError, Result};
 /// Where Docker listens when nobody says otherwise.
 const DEFAULT_ENDPOINT: &str = "/var/run/docker.sock";
 /// Longest wait for the head of an answer, in seconds. Calls that may take longer set their own.
-const CALL_SECONDS: u64 = 120;
+pub(super) const CALL_SECONDS: u64 = 120;
 /// How often an idempotent call is made when the connection breaks.
 const TRIES: u32 = 4;
 
 /// How the engine is reached.
-enum Endpoint {
+pub(super) enum Endpoint {
     Unix(String),
     Http(String),
     /// Not at all; why.
@@ -32,6 +32,11 @@ impl Engine {
         let tls = configured.is_none() && variable("DOCKER_TLS_VERIFY").is_some();
         let text = configured.map(str::to_owned).or_else(|| variable("DOCKER_HOST"));
         Self { endpoint: Endpoint::parse(text.as_deref().unwrap_or(DEFAULT_ENDPOINT), tls), client: OnceLock::new() }
+    }
+
+    /// Where it is.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Whether the engine shares this machine's kernel.
@@ -84,21 +89,29 @@ impl Engine {
         match error {
             Error::DockerResponseServerError { status_code, message } => refused(status_code, one_line(&message)),
             Error::DockerStreamError { error } => HostError::Other(one_line(&error)),
-            Error::RequestTimeoutError => {
-                HostError::Timeout(format!("Docker Engine at {} did not answer in time", self.endpoint))
-            }
+            Error::RequestTimeoutError => self.too_slow(),
             Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => {
                 HostError::Other(format!("Docker Engine at {} answered what is not understood: {error}", self.endpoint))
             }
             Error::InvalidURIError { .. } | Error::URLParseError { .. } | Error::URLEncodedError { .. } => {
                 HostError::Invalid(format!("no request can be made of this: {error}"))
             }
-            error => HostError::Unavailable(format!(
-                "Docker Engine at {} does not answer: {}; start it or set docker.endpoint",
-                self.endpoint,
-                root_cause(&error)
-            )),
+            error => self.silent(&error),
         }
+    }
+
+    /// It took longer than a call may.
+    pub(super) fn too_slow(&self) -> HostError {
+        HostError::Timeout(format!("Docker Engine at {} did not answer in time", self.endpoint))
+    }
+
+    /// It cannot be reached, or broke off.
+    pub(super) fn silent(&self, error: &dyn std::error::Error) -> HostError {
+        HostError::Unavailable(format!(
+            "Docker Engine at {} does not answer: {}; start it or set docker.endpoint",
+            self.endpoint,
+            root_cause(error)
+        ))
     }
 }
 
@@ -131,7 +144,7 @@ impl std::fmt::Display for Endpoint {
 }
 
 /// The engine understood and refused.
-fn refused(status: u16, message: String) -> HostError {
+pub(super) fn refused(status: u16, message: String) -> HostError {
     let taken = ["port is already allocated", "address already in use"].iter().any(|text| message.contains(text));
     match status {
         _ if taken => HostError::Conflict(message),
@@ -150,8 +163,8 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// The innermost cause: "Connection refused" rather than "client error (Connect)".
-fn root_cause(error: &Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }

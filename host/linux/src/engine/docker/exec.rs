@@ -2,33 +2,28 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use bollard::{
-    Docker as Client,
-    container::LogOutput,
-    errors::Error,
-    exec::{ResizeExecOptions, StartExecOptions, StartExecResults},
-    models::ExecConfig,
-};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use bollard::{Docker as Client, exec::ResizeExecOptions, models::ExecConfig};
+use bytes::{Bytes, BytesMut};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
     exec::{ExecEvent, ExecRequest, ExecStream},
     workload::{ExitStatus, OutputChunk, OutputStream},
 };
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 
-use super::{Docker, owner::Owner};
+use super::{Docker, frames::Frames, owner::Owner, wire::Hijacked};
 
 /// How long a prepared command waits for somebody to attach.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How much output is read at once, bytes.
+const READ_BYTES: usize = 32 << 10;
 /// How often an ended command's exit code is asked for.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -85,30 +80,62 @@ impl Docker {
             if own { sessions.remove(session) } else { None }
         };
         let tty = found.ok_or_else(missing)?.tty;
-        let client = self.engine.client()?;
-        let options = StartExecOptions { detach: false, tty, output_capacity: None };
-        match client.start_exec(session, Some(options)).await.map_err(|error| self.engine.explain(error))? {
-            StartExecResults::Attached { output, input } => Ok(Box::new(Attached {
-                client,
-                session: session.to_owned(),
-                output: Some(output),
-                input: Some(input),
-                ended: false,
-            })),
-            StartExecResults::Detached => Err(HostError::Other("the engine did not attach to the command".into())),
-        }
+        let document = json!({"Detach": false, "Tty": tty});
+        let stream = self.engine.hijack(&format!("/exec/{session}/start"), &document).await?;
+        let (output, input) = split(stream);
+        Ok(Box::new(Attached {
+            client: self.engine.client()?,
+            session: session.to_owned(),
+            output: Some(output),
+            frames: (!tty).then(Frames::default),
+            buffer: BytesMut::new(),
+            input: Some(input),
+            ended: false,
+        }))
     }
 }
-
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 
 /// A running command. `output` goes when it ends, `input` when the caller closes it.
 struct Attached {
     client: Client,
     session: String,
-    output: Option<Output>,
-    input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    output: Option<ReadHalf<Hijacked>>,
+    /// Without a terminal, both streams come framed; a terminal's one comes as it is.
+    frames: Option<Frames>,
+    buffer: BytesMut,
+    input: Option<WriteHalf<Hijacked>>,
     ended: bool,
+}
+
+impl Attached {
+    /// Output that was read and not handed on.
+    fn take(&mut self) -> Result<Option<OutputChunk>> {
+        let Some(frames) = &mut self.frames else {
+            let chunk = OutputChunk { stream: OutputStream::Stdout, data: self.buffer.split().freeze(), mark: None };
+            return Ok((!chunk.data.is_empty()).then_some(chunk));
+        };
+        frames.push(&self.buffer.split());
+        let piece = frames.next()?;
+        Ok(piece.map(|piece| OutputChunk { stream: piece.stream, data: piece.data, mark: None }))
+    }
+
+    /// The next output; none when the command has closed it. Cancel-safe.
+    async fn read(&mut self) -> Result<Option<OutputChunk>> {
+        loop {
+            if let Some(chunk) = self.take()? {
+                return Ok(Some(chunk));
+            }
+            let Some(output) = &mut self.output else { return Ok(None) };
+            self.buffer.reserve(READ_BYTES);
+            if output.read_buf(&mut self.buffer).await.map_err(broken)? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn broken(error: std::io::Error) -> HostError {
+    HostError::Unavailable(format!("the command's output broke off: {error}"))
 }
 
 async fn exit_code(client: &Client, session: &str) -> Result<i64> {
@@ -148,15 +175,12 @@ impl ExecStream for Attached {
         if self.ended {
             return Ok(None);
         }
-        while let Some(output) = &mut self.output {
-            match output.next().await {
-                Some(Ok(piece)) if piece.as_ref().is_empty() => {}
-                Some(Ok(piece)) => return Ok(Some(ExecEvent::Output(chunk(piece)))),
-                Some(Err(error)) => {
-                    self.output = None;
-                    return Err(HostError::Unavailable(format!("the command's output broke off: {error}")));
-                }
-                None => self.output = None,
+        match self.read().await {
+            Ok(Some(chunk)) => return Ok(Some(ExecEvent::Output(chunk))),
+            Ok(None) => self.output = None,
+            Err(error) => {
+                self.output = None;
+                return Err(error);
             }
         }
         let code = exit_code(&self.client, &self.session).await?;
@@ -164,9 +188,4 @@ impl ExecStream for Attached {
         let exit_code = i32::try_from(code).unwrap_or(i32::MAX);
         Ok(Some(ExecEvent::Exited(ExitStatus { exit_code, ..ExitStatus::default() })))
     }
-}
-
-fn chunk(piece: LogOutput) -> OutputChunk {
-    let stream = if matches!(piece, LogOutput::StdErr { .. }) { OutputStream::Stderr } else { OutputStream::Stdout };
-    OutputChunk { stream, data: piece.into_bytes(), at: None }
 }

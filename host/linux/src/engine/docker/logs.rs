@@ -2,57 +2,46 @@
 //!
 //! The engine stamps each line with the time it received it and gives lines from a second on; what was seen
 //! before is passed over by its exact stamp. Both output streams are stamped by themselves, so positions are
-//! kept for each. A line longer than the engine's buffer comes in pieces with one stamp; they are put
-//! together again, so that a stamp handed out marks a place between lines.
+//! kept for each. A line longer than the engine's buffer comes in pieces with one stamp, so a position also
+//! counts the pieces of its stamp: every piece has a place of its own to go on from.
 
 mod entry;
 
 use std::{
     collections::VecDeque,
-    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bollard::{
-    container::LogOutput,
-    errors::Error,
-    query_parameters::{InspectContainerOptions, LogsOptions},
-};
+use bollard::{models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
 use bytes::BytesMut;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::stream;
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
-    workload::{OutputChunk, OutputChunks, OutputStream, RunState},
+    workload::{OutputChunk, OutputChunks, OutputMark, OutputPosition, OutputStream, RunState},
 };
 
-use self::entry::{Entry, entries};
+use self::entry::{Decoder, Entry};
 use super::{
     Docker,
     connect::{Backoff, Engine},
     inspect::run_state,
+    wire::Body,
 };
 
-/// The engine's buffer for a line, bytes: a longer one comes in pieces of this size.
-const PIECE_BYTES: usize = 16 << 10;
-/// Longest line that is put together again, bytes.
-const MAX_LINE_BYTES: usize = 1 << 20;
+/// Lines that came together are handed on together up to this size, bytes.
+const CHUNK_BYTES: usize = 64 << 10;
 
 impl Docker {
-    pub(super) async fn follow_logs(
-        &self,
-        caller: &Caller,
-        id: &str,
-        since: Option<SystemTime>,
-    ) -> Result<OutputChunks> {
+    pub(super) async fn follow_logs(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks> {
         self.own_patiently(caller, id).await?;
         let follow = Follow {
             engine: Arc::clone(&self.engine),
             id: id.to_owned(),
-            positions: [Position::after(since), Position::after(since)],
+            reached: [Reached::after(from.stdout), Reached::after(from.stderr)],
+            terminal: None,
             source: None,
-            line: None,
             ready: VecDeque::new(),
             pause: Backoff::default(),
             ended: false,
@@ -64,17 +53,28 @@ impl Docker {
     }
 }
 
-type Source = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
+/// The engine's answer being read.
+struct Source {
+    body: Body,
+    decoder: Decoder,
+}
+
+/// Output that was read and not handed on.
+struct Ready {
+    stream: OutputStream,
+    data: BytesMut,
+    mark: Option<OutputMark>,
+}
 
 /// A container's output being followed.
 struct Follow {
     engine: Arc<Engine>,
     id: String,
-    positions: [Position; 2],
+    reached: [Reached; 2],
+    /// Whether the container has a terminal, once asked.
+    terminal: Option<bool>,
     source: Option<Source>,
-    /// A line that has not ended yet.
-    line: Option<(OutputStream, SystemTime, BytesMut)>,
-    ready: VecDeque<OutputChunk>,
+    ready: VecDeque<Ready>,
     pause: Backoff,
     ended: bool,
 }
@@ -82,8 +82,8 @@ struct Follow {
 impl Follow {
     async fn next(&mut self) -> Option<Result<OutputChunk>> {
         loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Some(Ok(chunk));
+            if let Some(Ready { stream, data, mark }) = self.ready.pop_front() {
+                return Some(Ok(OutputChunk { stream, data: data.freeze(), mark }));
             }
             if self.ended {
                 return None;
@@ -93,7 +93,6 @@ impl Follow {
                 Err(error) => error,
             };
             self.source = None;
-            self.flush_line();
             match error {
                 error if error.is_transient() => self.pause.wait().await,
                 // Removed: there is nothing more to read.
@@ -106,50 +105,47 @@ impl Follow {
         }
     }
 
-    /// Takes one piece from the engine.
+    /// Takes what the engine sends next.
     async fn read(&mut self) -> Result<()> {
         let source = match &mut self.source {
             Some(source) => source,
             None => {
-                let opened = self.open()?;
+                let opened = self.open().await?;
                 self.source.insert(opened)
             }
         };
-        match source.next().await {
-            Some(Ok(piece)) => {
-                self.pause = Backoff::default();
-                entries(piece).into_iter().for_each(|entry| self.take(entry));
-                Ok(())
-            }
-            Some(Err(error)) => Err(self.engine.explain(error)),
-            None => self.at_end().await,
+        let data = source.body.next(&self.engine).await?;
+        match &data {
+            Some(data) => source.decoder.push(data),
+            None => source.decoder.end(),
         }
+        while let Some(entry) = source.decoder.next()? {
+            take(&mut self.ready, &mut self.reached, entry);
+        }
+        if data.is_none() {
+            return self.at_end().await;
+        }
+        self.pause = Backoff::default();
+        Ok(())
     }
 
-    fn open(&mut self) -> Result<Source> {
-        let reached = self.positions.iter().map(|position| position.at).max().unwrap_or(UNIX_EPOCH);
-        // The two streams are stamped one after the other and stored in any order: look back a little.
-        let from = reached.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(Duration::from_secs(1));
-        self.positions.iter_mut().for_each(Position::replay);
-        let options = LogsOptions {
-            follow: true,
-            stdout: true,
-            stderr: true,
-            since: i32::try_from(from.as_secs()).unwrap_or(i32::MAX),
-            timestamps: true,
-            ..LogsOptions::default()
+    async fn open(&mut self) -> Result<Source> {
+        let terminal = match self.terminal {
+            Some(terminal) => terminal,
+            None => *self.terminal.insert(self.look().await?.config.and_then(|config| config.tty).unwrap_or(false)),
         };
-        Ok(Box::pin(self.engine.client()?.logs(&self.id, Some(options))))
+        let latest = self.reached.iter().map(|reached| reached.at).max().unwrap_or(UNIX_EPOCH);
+        // The two streams are stamped one after the other and stored in any order: look back a little.
+        let from = latest.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(Duration::from_secs(1));
+        self.reached.iter_mut().for_each(Reached::replay);
+        let query = format!("follow=1&stdout=1&stderr=1&timestamps=1&since={}", from.as_secs());
+        let body = self.engine.read_stream(&format!("/containers/{}/logs?{query}", self.id)).await?;
+        Ok(Source { body, decoder: Decoder::new(terminal) })
     }
 
     /// The engine has no more. That is the end if the container has ended, and a restart of the engine if not.
     async fn at_end(&mut self) -> Result<()> {
-        self.flush_line();
-        let id = &self.id;
-        let seen = self
-            .engine
-            .call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
-        match run_state(&seen.await?.state.unwrap_or_default()) {
+        match run_state(&self.look().await?.state.unwrap_or_default()) {
             RunState::Exited(_) => {
                 self.ended = true;
                 Ok(())
@@ -158,51 +154,42 @@ impl Follow {
         }
     }
 
-    fn take(&mut self, entry: Entry) {
-        let Entry { stream, at, data } = entry;
-        let Some(at) = at else {
-            return self.ready.push_back(OutputChunk { stream, data, at: None });
-        };
-        if !self.positions[stream as usize].accept(at) {
-            return;
-        }
-        if self.line.as_ref().is_some_and(|(s, t, _)| (*s, *t) != (stream, at)) {
-            self.flush_line();
-        }
-        let complete = data.ends_with(b"\n");
-        match &mut self.line {
-            Some((_, _, line)) => line.extend_from_slice(&data),
-            None if complete || data.len() < PIECE_BYTES => {
-                return self.ready.push_back(OutputChunk { stream, data, at: Some(at) });
-            }
-            None => self.line = Some((stream, at, BytesMut::from(&data[..]))),
-        }
-        if complete || self.line.as_ref().is_some_and(|(_, _, line)| line.len() >= MAX_LINE_BYTES) {
-            self.flush_line();
-        }
+    async fn look(&self) -> Result<ContainerInspectResponse> {
+        let id = &self.id;
+        let seen = self.engine.call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
+        seen.await
     }
+}
 
-    /// Hands out what there is of a line. Only the end of a line is a place to resume from.
-    fn flush_line(&mut self) {
-        if let Some((stream, at, line)) = self.line.take() {
-            let at = line.ends_with(b"\n").then_some(at);
-            self.ready.push_back(OutputChunk { stream, data: line.freeze(), at });
+/// Keeps an entry that is new, together with those before it that are of the same stream.
+fn take(ready: &mut VecDeque<Ready>, reached: &mut [Reached; 2], entry: Entry) {
+    let Entry { stream, at, data } = entry;
+    let reached = &mut reached[stream as usize];
+    if at.is_some_and(|at| !reached.accept(at)) {
+        return;
+    }
+    let mark = at.map(|at| OutputMark { at, nth: reached.nth });
+    match ready.back_mut() {
+        Some(last) if last.stream == stream && last.data.len() + data.len() <= CHUNK_BYTES => {
+            last.data.extend_from_slice(&data);
+            last.mark = mark.or(last.mark);
         }
+        _ => ready.push_back(Ready { stream, data: BytesMut::from(data), mark }),
     }
 }
 
 /// How far a stream was read: the last stamp, and how many pieces with it.
-struct Position {
+struct Reached {
     at: SystemTime,
-    seen: u32,
+    nth: u32,
     /// While the engine repeats what was seen: how many pieces with the last stamp have come by.
     repeated: Option<u32>,
 }
 
-impl Position {
-    /// All up to a stamp was seen; nothing, without one.
-    fn after(since: Option<SystemTime>) -> Self {
-        Self { at: since.unwrap_or(UNIX_EPOCH), seen: since.map_or(0, |_| u32::MAX), repeated: Some(0) }
+impl Reached {
+    fn after(mark: Option<OutputMark>) -> Self {
+        let mark = mark.unwrap_or(OutputMark { at: UNIX_EPOCH, nth: 0 });
+        Self { at: mark.at, nth: mark.nth, repeated: Some(0) }
     }
 
     fn replay(&mut self) {
@@ -213,12 +200,12 @@ impl Position {
     fn accept(&mut self, at: SystemTime) -> bool {
         if let Some(repeated) = self.repeated.as_mut() {
             *repeated += u32::from(at == self.at);
-            if at < self.at || (at == self.at && *repeated <= self.seen) {
+            if at < self.at || (at == self.at && *repeated <= self.nth) {
                 return false;
             }
             self.repeated = None;
         }
-        self.seen = if at == self.at { self.seen.saturating_add(1) } else { 1 };
+        self.nth = if at == self.at { self.nth.saturating_add(1) } else { 1 };
         self.at = at;
         true
     }
@@ -232,24 +219,41 @@ mod tests {
         UNIX_EPOCH + Duration::from_nanos(ns)
     }
 
-    fn accepted(position: &mut Position, stamps: &[u64]) -> Vec<u64> {
-        stamps.iter().copied().filter(|ns| position.accept(at(*ns))).collect()
+    fn accepted(reached: &mut Reached, stamps: &[u64]) -> Vec<u64> {
+        stamps.iter().copied().filter(|ns| reached.accept(at(*ns))).collect()
     }
 
     #[test]
     fn each_piece_is_taken_once() {
-        let mut position = Position::after(None);
-        assert_eq!(accepted(&mut position, &[1, 2, 2, 5]), [1, 2, 2, 5]);
-        position.replay();
-        assert_eq!(accepted(&mut position, &[2, 2, 5, 5, 6]), [5, 6], "a second piece with the last stamp is new");
-        position.replay();
-        assert_eq!(accepted(&mut position, &[5, 5, 6]), [] as [u64; 0]);
-        assert_eq!(accepted(&mut position, &[7, 3, 4]), [7, 3, 4], "a clock set back loses nothing");
+        let mut reached = Reached::after(None);
+        assert_eq!(accepted(&mut reached, &[1, 2, 2, 5]), [1, 2, 2, 5]);
+        reached.replay();
+        assert_eq!(accepted(&mut reached, &[2, 2, 5, 5, 6]), [5, 6], "a second piece with the last stamp is new");
+        reached.replay();
+        assert_eq!(accepted(&mut reached, &[5, 5, 6]), [] as [u64; 0]);
+        assert_eq!(accepted(&mut reached, &[7, 3, 4]), [7, 3, 4], "a clock set back loses nothing");
     }
 
     #[test]
-    fn a_given_position_was_seen_whole() {
-        let mut position = Position::after(Some(at(5)));
-        assert_eq!(accepted(&mut position, &[4, 5, 5, 6]), [6]);
+    fn a_mark_counts_the_pieces_of_its_stamp() {
+        let mut reached = Reached::after(Some(OutputMark { at: at(5), nth: 2 }));
+        assert_eq!(accepted(&mut reached, &[4, 5, 5, 5, 6]), [5, 6]);
+        assert_eq!((reached.at, reached.nth), (at(6), 1));
+    }
+
+    #[test]
+    fn lines_that_come_together_go_on_together() {
+        let (mut ready, mut reached) = (VecDeque::new(), [Reached::after(None), Reached::after(None)]);
+        for (stream, ns, data) in [
+            (OutputStream::Stdout, 1, "a"),
+            (OutputStream::Stdout, 2, "b"),
+            (OutputStream::Stderr, 3, "c"),
+            (OutputStream::Stdout, 2, "d"),
+        ] {
+            take(&mut ready, &mut reached, Entry { stream, at: Some(at(ns)), data: data.into() });
+        }
+        let found: Vec<_> = ready.iter().map(|ready| (&ready.data[..], ready.mark.unwrap())).collect();
+        let mark = |ns, nth| OutputMark { at: at(ns), nth };
+        assert_eq!(found, [(&b"ab"[..], mark(2, 1)), (&b"c"[..], mark(3, 1)), (&b"d"[..], mark(2, 2))]);
     }
 }

@@ -6,7 +6,7 @@
 //! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
 //! | `body`, `sources` | a [`ContainerSpec`] as the engine's create document; where bind mounts truly lead |
 //! | `create`, `lifecycle`, `inspect`, `wait`, `usage` | the calls, by stage of a container's life |
-//! | `exec`, `logs` | the streams |
+//! | `exec`, `logs` | the streams, over `wire` and `frames` |
 //! | `images` | find, pull, load |
 //!
 //! Nothing is kept that the engine does not know: what is remembered here is a cache, and an agent that
@@ -17,6 +17,7 @@ mod body;
 mod connect;
 mod create;
 mod exec;
+mod frames;
 mod images;
 mod inspect;
 mod lifecycle;
@@ -25,8 +26,9 @@ mod owner;
 mod sources;
 mod usage;
 mod wait;
+mod wire;
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use longshore_core::{
@@ -38,7 +40,7 @@ use longshore_core::{
     image::{Image, Images, PullOptions},
     policy::Policy,
     record::EventSink,
-    workload::{ExitStatus, OutputChunks, Usage},
+    workload::{ExitStatus, OutputChunks, OutputPosition, Usage},
 };
 
 use self::{connect::Engine, exec::Sessions, images::Pulls, owner::Owners, usage::Samples};
@@ -134,8 +136,8 @@ impl Containers for Docker {
         self.wait_container(caller, id).await
     }
 
-    async fn follow_output(&self, caller: &Caller, id: &str, since: Option<SystemTime>) -> Result<OutputChunks> {
-        self.follow_logs(caller, id, since).await
+    async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks> {
+        self.follow_logs(caller, id, from).await
     }
 
     async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {

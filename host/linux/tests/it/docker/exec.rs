@@ -63,6 +63,21 @@ async fn input_reaches_the_command_until_it_is_closed() {
 }
 
 #[tokio::test]
+async fn every_byte_of_a_command_comes_as_it_is() {
+    let scene = Scene::new();
+    let id = scene.run("sleep 60").await;
+    for tty in [false, true] {
+        // Bytes that look like the head of a frame, and many of them, without a line's end.
+        let script = "stty raw 2>/dev/null; for i in 0 1 2 3; do printf '\\002\\000\\001\\000'; sleep 0.02; done; \
+                      head -c 500000 /dev/zero";
+        let request = ExecRequest { tty, ..shell(script) };
+        let (said, _, code) = finish(&mut open(&scene, &id, &request).await).await;
+        let expected = "\u{2}\0\u{1}\0".repeat(4) + &"\0".repeat(500_000);
+        assert!(code == 0 && said == expected, "tty {tty}: {code}, {} bytes: {:?}", said.len(), said.get(..40));
+    }
+}
+
+#[tokio::test]
 async fn a_terminal_has_the_size_it_was_given() {
     let scene = Scene::new();
     let id = scene.run("sleep 60").await;

@@ -3,7 +3,7 @@ use longshore_core::{
     container::{Containers, PortBinding},
     error::HostError,
     port::{Port, Protocol},
-    workload::{Limits, RunState},
+    workload::{Limits, OutputPosition, RunState},
 };
 
 use super::Scene;
@@ -79,7 +79,7 @@ async fn a_signal_arrives() {
 
 /// Waits until the script has said that its trap is set.
 async fn up(scene: &Scene, id: &str) {
-    let mut output = scene.docker.follow_output(&scene.caller, id, None).await.unwrap();
+    let mut output = scene.docker.follow_output(&scene.caller, id, OutputPosition::default()).await.unwrap();
     super::read_output(&mut output, |said| said.contains("up")).await;
 }
 

@@ -22,7 +22,7 @@ async fn assert_invisible(scene: &Scene, caller: &Caller, id: &str) {
         ("usage", docker.usage(caller, id).await.map(drop)),
         ("prepare_exec", docker.prepare_exec(caller, id, &request).await.map(drop)),
         ("wait", tokio::time::timeout(Duration::from_secs(30), docker.wait(caller, id)).await.unwrap().map(drop)),
-        ("follow_output", docker.follow_output(caller, id, None).await.map(drop)),
+        ("follow_output", docker.follow_output(caller, id, OutputPosition::default()).await.map(drop)),
     ];
     for (call, answer) in answers {
         assert!(matches!(answer, Err(HostError::NotFound(_))), "{call} of {id}: {answer:?}");

@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use longshore_core::{container::Containers, error::HostError, policy::Policy};
+use longshore_core::{container::Containers, error::HostError, policy::Policy, workload::OutputPosition};
 use serde_json::json;
 
 use super::{Scene, backend, read_output, until};
@@ -88,7 +88,7 @@ async fn waits_and_logs_outlive_the_engine() {
     spec.engine_options = json!({"StopTimeout": 20}).as_object().cloned();
     let id = scene.docker.create(&scene.caller, &spec).await.unwrap();
     scene.docker.start(&scene.caller, &id).await.unwrap();
-    let mut output = scene.docker.follow_output(&scene.caller, &id, None).await.unwrap();
+    let mut output = scene.docker.follow_output(&scene.caller, &id, OutputPosition::default()).await.unwrap();
     let (said, _) = read_output(&mut output, |said| said.contains('\n')).await;
     assert_eq!(said, "hello\n");
     let (waited, rest, ()) =
