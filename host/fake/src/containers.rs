@@ -103,10 +103,7 @@ impl Containers for FakeContainers {
     async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks> {
         self.plan.call("containers.follow_output").await?;
         let row = self.table.own(caller, id)?;
-        Ok(Box::pin(stream::unfold(
-            Follow { chunks: row.output(), states: row.states(), next: 0, from },
-            Follow::step,
-        )))
+        Ok(Box::pin(stream::unfold(Follow { chunks: row.output(), states: row.states(), next: 0, from }, Follow::step)))
     }
 
     async fn attach_exec(&self, _caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {

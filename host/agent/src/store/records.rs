@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
 use longshore_core::{
-    workload::OutputPosition,
     caller::{AllocId, TaskId},
     driver::{Started, Task},
     port::Port,
+    workload::OutputPosition,
 };
 use longshore_job::model::Job;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -31,7 +31,11 @@ pub(crate) fn end(dir: &Dir, task: &str) -> io::Result<LogPosition> {
         let length = dir.symlink_metadata(file_name(task, stream, number)).map_or(0, |found| found.len());
         Ok((number, length))
     };
-    Ok(LogPosition { reached: OutputPosition::default(), stdout: newest(OutputStream::Stdout)?, stderr: newest(OutputStream::Stderr)? })
+    Ok(LogPosition {
+        reached: OutputPosition::default(),
+        stdout: newest(OutputStream::Stdout)?,
+        stderr: newest(OutputStream::Stderr)?,
+    })
 }
 
 /// Writes both streams of one task.
@@ -188,7 +192,10 @@ mod tests {
         assert_eq!(files(&root, "stderr"), named(&[("web.stderr.0", "e")]));
         assert_eq!(rotator.lengths(), ((2, 2), (0, 1)));
         let dir = Dir::open_ambient_dir(root.path(), ambient_authority()).unwrap();
-        assert_eq!(end(&dir, "web").unwrap(), LogPosition { reached: OutputPosition::default(), stdout: (2, 2), stderr: (0, 1) });
+        assert_eq!(
+            end(&dir, "web").unwrap(),
+            LogPosition { reached: OutputPosition::default(), stdout: (2, 2), stderr: (0, 1) }
+        );
         assert_eq!(end(&dir, "other").unwrap(), LogPosition::default());
     }
 

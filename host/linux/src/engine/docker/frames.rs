@@ -56,7 +56,8 @@ impl Frames {
                     return Ok(None);
                 }
                 let head = self.buffer.split_to(HEAD_BYTES);
-                self.current = Some(Current { kind: kind(head[0])?, left: (&head[4..]).get_u32() as usize, begins: true });
+                self.current =
+                    Some(Current { kind: kind(head[0])?, left: (&head[4..]).get_u32() as usize, begins: true });
                 continue;
             };
             let length = current.left.min(MAX_PIECE_BYTES);

@@ -132,7 +132,10 @@ impl Follow {
     async fn open(&mut self) -> Result<Source> {
         let terminal = match self.terminal {
             Some(terminal) => terminal,
-            None => *self.terminal.insert(self.look().await?.config.and_then(|config| config.tty).unwrap_or(false)),
+            None => {
+                let asked = self.look().await?.config.and_then(|config| config.tty).unwrap_or(false);
+                *self.terminal.insert(asked)
+            }
         };
         let latest = self.reached.iter().map(|reached| reached.at).max().unwrap_or(UNIX_EPOCH);
         // The two streams are stamped one after the other and stored in any order: look back a little.
@@ -156,7 +159,9 @@ impl Follow {
 
     async fn look(&self) -> Result<ContainerInspectResponse> {
         let id = &self.id;
-        let seen = self.engine.call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
+        let seen = self
+            .engine
+            .call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
         seen.await
     }
 }

@@ -77,14 +77,16 @@ impl Engine {
     }
 
     async fn send(&self, request: Result<Request<Full<Bytes>>, hyper::http::Error>) -> Result<Response<Incoming>> {
-        let request = request.map_err(|error| HostError::Invalid(format!("no request can be made of this: {error}")))?;
+        let request =
+            request.map_err(|error| HostError::Invalid(format!("no request can be made of this: {error}")))?;
         let answered = async {
             match self.endpoint() {
                 Endpoint::Unix(path) => {
                     self.exchange(UnixStream::connect(path).await.map_err(|error| self.silent(&error))?, request).await
                 }
                 Endpoint::Http(address) => {
-                    self.exchange(TcpStream::connect(address).await.map_err(|error| self.silent(&error))?, request).await
+                    self.exchange(TcpStream::connect(address).await.map_err(|error| self.silent(&error))?, request)
+                        .await
                 }
                 Endpoint::Unsupported(why) => Err(HostError::Invalid(why.clone())),
             }

@@ -2,7 +2,7 @@ use futures_util::StreamExt;
 use longshore_core::{
     container::Containers,
     error::HostError,
-    workload::{OutputChunk, OutputPosition, OutputStream},
+    workload::{OutputChunk, OutputPosition},
 };
 use serde_json::json;
 

@@ -5,6 +5,7 @@ use longshore_core::{
     container::Containers,
     error::{HostError, Result},
     exec::ExecRequest,
+    workload::OutputPosition,
 };
 
 use super::{Scene, cli};

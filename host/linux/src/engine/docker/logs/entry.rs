@@ -87,7 +87,10 @@ impl Plain {
     fn next(&mut self) -> Option<(Option<SystemTime>, Bytes)> {
         let stamp = match self.begun {
             Some(stamp) => stamp,
-            None => *self.begun.insert(self.begin()?),
+            None => {
+                let stamp = self.begin()?;
+                *self.begun.insert(stamp)
+            }
         };
         let window = &self.buffer[..self.buffer.len().min(PIECE_BYTES)];
         let length = match window.iter().position(|byte| *byte == b'\n') {
@@ -214,11 +217,19 @@ mod tests {
     fn a_terminals_output_comes_apart_at_lines_and_full_buffers() {
         let full = "x".repeat(PIECE_BYTES);
         let text = [
-            &stamp(1), "one two\r\n", &stamp(2), &full, &stamp(2), &full, &stamp(2), "rest\r\n", &stamp(3), "\x01no end",
+            &stamp(1),
+            "one two\r\n",
+            &stamp(2),
+            &full,
+            &stamp(2),
+            &full,
+            &stamp(2),
+            "rest\r\n",
+            &stamp(3),
+            "\x01no end",
         ];
         let out = |at, data: &str| (OutputStream::Stdout, at, Bytes::from(data.to_owned()));
-        let expected =
-            [out(1, "one two\r\n"), out(2, &full), out(2, &full), out(2, "rest\r\n"), out(3, "\x01no end")];
+        let expected = [out(1, "one two\r\n"), out(2, &full), out(2, &full), out(2, "rest\r\n"), out(3, "\x01no end")];
         for cut in [1, 7, 31, 4096, 1 << 20] {
             assert_eq!(decoded(true, text.concat().as_bytes(), cut), expected, "pieces of {cut}");
         }
