@@ -46,7 +46,7 @@ pub struct Config {
     pub sysctl: Texts,
     #[serde(deserialize_with = "loose::texts")]
     pub ulimit: Texts,
-    pub pids_limit: u32,
+    pub pids_limit: i64,
     pub cpu_hard_limit: bool,
     pub cpu_cfs_period: Option<u32>,
     pub cpuset_cpus: Option<String>,
@@ -63,7 +63,8 @@ pub struct Config {
     pub readonly_rootfs: bool,
     pub init: bool,
     pub group_add: Vec<String>,
-    pub oom_score_adj: i32,
+    pub oom_score_adj: Option<i32>,
+    pub isolation: Option<String>,
     #[serde(deserialize_with = "loose::block")]
     pub healthchecks: Option<Healthchecks>,
     #[serde(deserialize_with = "loose::block")]
@@ -91,7 +92,32 @@ pub struct Mount {
     #[serde(deserialize_with = "loose::block")]
     pub tmpfs_options: Option<TmpfsOptions>,
     #[serde(deserialize_with = "loose::block")]
-    pub volume_options: Option<serde_json::Value>,
+    pub volume_options: Option<VolumeOptions>,
+}
+
+/// `volume_options` of a mount.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VolumeOptions {
+    /// Do not fill a new volume with what the image has at the target.
+    pub no_copy: bool,
+    /// Labels of a new volume.
+    #[serde(deserialize_with = "loose::texts")]
+    pub labels: Texts,
+    /// Who keeps the volume.
+    #[serde(deserialize_with = "loose::block")]
+    pub driver_config: Option<VolumeDriver>,
+}
+
+/// `driver_config` of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VolumeDriver {
+    /// The engine's volume driver, `local` when empty.
+    pub name: String,
+    /// Its options.
+    #[serde(deserialize_with = "loose::texts")]
+    pub options: Texts,
 }
 
 /// `bind_options` of a mount.

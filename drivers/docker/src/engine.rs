@@ -1,13 +1,15 @@
 //! The engine as the driver sees it: a trait, so that the order of calls can be tested without one.
 
 use longshore_sdk::{
-    Error, env,
+    Error, config, env,
     host::{
         containers::{self, Container, ContainerSpec},
         events,
         images::{self, PullOptions},
     },
 };
+
+use crate::settings::Settings;
 
 /// What starting and removing a task needs of the host.
 #[allow(missing_docs, reason = "each is the host's function of the same name")]
@@ -21,6 +23,8 @@ pub trait Engine {
     fn inspect(&self, id: &str) -> Result<Container, Error>;
     fn remove(&self, id: &str) -> Result<(), Error>;
     fn list_own(&self) -> Result<Vec<Container>, Error>;
+    fn cpus(&self) -> Result<u32, Error>;
+    fn settings(&self) -> Result<Settings, Error>;
     fn event(&self, message: &str, image: &str);
 }
 
@@ -54,6 +58,13 @@ impl Engine for Host {
     }
     fn list_own(&self) -> Result<Vec<Container>, Error> {
         containers::list_own()
+    }
+    fn cpus(&self) -> Result<u32, Error> {
+        let engine = containers::engine()?;
+        Ok(env::get(&engine.attributes, "cpus").and_then(|number| number.parse().ok()).unwrap_or(1))
+    }
+    fn settings(&self) -> Result<Settings, Error> {
+        config::settings()
     }
     fn event(&self, message: &str, image: &str) {
         // An event that is not shown is no reason to fail a task.

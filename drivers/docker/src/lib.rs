@@ -4,6 +4,7 @@
 //! | to learn | read |
 //! |---|---|
 //! | what a job may write | [`config`] and `config.schema.json` |
+//! | what an operator may write | [`settings`] and `settings.schema.json` |
 //! | how that becomes a container | [`spec`], from [`ports`], [`mounts`], [`network`], [`resources`], [`options`] |
 //! | the order of calls to the engine | [`lifecycle`] |
 //!
@@ -21,6 +22,7 @@ pub mod network;
 pub mod options;
 pub mod ports;
 pub mod resources;
+pub mod settings;
 pub mod spec;
 
 use longshore_sdk::{
@@ -29,7 +31,11 @@ use longshore_sdk::{
     host::containers::{self, EngineInfo},
 };
 
-use crate::{engine::Host, lifecycle::Handle};
+use crate::{
+    engine::{Engine, Host},
+    lifecycle::Handle,
+    settings::Settings,
+};
 
 /// The driver.
 pub struct Docker;
@@ -58,7 +64,10 @@ impl About for Docker {
 
     fn fingerprint() -> FingerprintResult {
         match containers::engine() {
-            Ok(engine) => FingerprintResult { health: Health::Healthy, attributes: attributes(&engine) },
+            Ok(engine) => {
+                let settings = Host.settings().unwrap_or_default();
+                FingerprintResult { health: Health::Healthy, attributes: attributes(&engine, &settings) }
+            }
             Err(error) => FingerprintResult { health: unreachable(&error), attributes: Vec::new() },
         }
     }
@@ -113,17 +122,22 @@ fn container(handle: &[u8]) -> Result<String, Error> {
 }
 
 /// `driver.docker` and what hangs on it.
-fn attributes(engine: &EngineInfo) -> Vec<KeyValue> {
-    let mut attributes = env::list([
-        ("driver.docker", "1"),
-        ("driver.docker.version", &engine.version),
-        ("driver.docker.os_type", &engine.os),
-        ("driver.docker.runtimes", &engine.runtimes.join(",")),
-    ]);
-    if let Some(address) = &engine.bridge_ip {
-        env::set(&mut attributes, "driver.docker.bridge_ip", address);
-    }
-    attributes
+fn attributes(engine: &EngineInfo, settings: &Settings) -> Vec<KeyValue> {
+    let of_host = |key| env::get(&engine.attributes, key).map(str::to_owned);
+    let limit = (settings.pids_limit > 0).then(|| settings.pids_limit.to_string());
+    let known = [
+        ("", Some("1".to_owned())),
+        (".version", Some(engine.version.clone())),
+        (".os_type", Some(engine.os.clone())),
+        (".runtimes", Some(engine.runtimes.join(","))),
+        (".bridge_ip", engine.bridge_ip.clone()),
+        (".privileged.enabled", of_host("privileged_enabled")),
+        (".volumes.enabled", of_host("volumes_enabled")),
+        (".pids.limit", limit),
+    ];
+    let name = settings.name.as_deref().unwrap_or("docker");
+    let told = known.into_iter().filter_map(|(key, value)| Some((format!("driver.{name}{key}"), value?)));
+    env::list(told)
 }
 
 /// The host turns this into "unhealthy" when the engine was seen before.
@@ -145,18 +159,22 @@ mod tests {
             arch: "amd64".into(),
             bridge_ip: Some("172.17.0.1".into()),
             runtimes: vec!["nvidia".into(), "runc".into()],
-            attributes: Vec::new(),
+            attributes: env::list([("privileged_enabled", "false")]),
         };
-        let told = attributes(&engine);
+        let told = attributes(&engine, &Settings { pids_limit: 7, ..Settings::default() });
         for (key, value) in [
             ("driver.docker", "1"),
             ("driver.docker.version", "27.0.1"),
             ("driver.docker.os_type", "linux"),
             ("driver.docker.runtimes", "nvidia,runc"),
             ("driver.docker.bridge_ip", "172.17.0.1"),
+            ("driver.docker.privileged.enabled", "false"),
+            ("driver.docker.pids.limit", "7"),
         ] {
             assert_eq!(env::get(&told, key), Some(value), "{key}");
         }
+        let other = Settings { name: Some("podman".into()), ..Settings::default() };
+        assert_eq!(env::get(&attributes(&engine, &other), "driver.podman"), Some("1"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     duration,
     engine::Engine,
     image::{self, Reference},
-    spec,
+    spec::{self, Given},
 };
 
 /// What is needed to find a task again.
@@ -31,9 +31,12 @@ pub struct Handle {
 /// fetched anew or creating did not find it.
 pub fn start(engine: &impl Engine, task: &Task) -> Result<Started, StartError> {
     let config: Config = config::read(task)?;
-    let spec = spec::container(&config, task)?;
+    let settings = engine.settings()?;
+    let cpus = if config.cpu_hard_limit { engine.cpus()? } else { 0 };
+    let spec = spec::container(&Given { config: &config, task, settings: &settings, cpus })?;
     let reference = Reference::parse(&spec.image)?;
-    let id = create(engine, &config, &reference, &spec)?;
+    let timeout = config.image_pull_timeout.as_deref().or(settings.image_pull_timeout.as_deref());
+    let id = create(engine, &config, timeout, &reference, &spec)?;
     if let Err(error) = engine.start(&id) {
         // Removing is best effort: `destroy` finds what is left.
         let _ = engine.remove(&id);
@@ -60,8 +63,11 @@ pub fn destroy(engine: &impl Engine, handle: Option<&[u8]>) -> Result<(), Error>
     match handle {
         Some(bytes) => {
             let known: Handle = handle::decode(bytes)?;
-            engine.remove(&known.container_id)?;
-            if known.image.is_empty() { Ok(()) } else { engine.release(&known.image) }
+            let gc = engine.settings()?.gc();
+            if gc.container {
+                engine.remove(&known.container_id)?;
+            }
+            if gc.image && !known.image.is_empty() { engine.release(&known.image) } else { Ok(()) }
         }
         None => {
             let removed: Vec<_> = engine.list_own()?.iter().map(|container| engine.remove(&container.id)).collect();
@@ -73,6 +79,7 @@ pub fn destroy(engine: &impl Engine, handle: Option<&[u8]>) -> Result<(), Error>
 fn create(
     engine: &impl Engine,
     config: &Config,
+    timeout: Option<&str>,
     reference: &Reference,
     spec: &ContainerSpec,
 ) -> Result<String, StartError> {
@@ -83,23 +90,24 @@ fn create(
         return engine.create(spec).map_err(again);
     }
     if reference.moves() || config.force_pull {
-        pull(engine, config, &spec.image)?;
+        pull(engine, config, timeout, &spec.image)?;
         return engine.create(spec).map_err(again);
     }
     match engine.create(spec) {
         // Not found may also be a network or a volume.
         Err(Error::NotFound(text)) if engine.has_image(&spec.image)? => Err(again(Error::NotFound(text))),
         Err(Error::NotFound(_)) => {
-            pull(engine, config, &spec.image)?;
+            pull(engine, config, timeout, &spec.image)?;
             engine.create(spec).map_err(again)
         }
         created => created.map_err(again),
     }
 }
 
-fn pull(engine: &impl Engine, config: &Config, image: &str) -> Result<(), StartError> {
-    let timeout = config.image_pull_timeout.as_deref().filter(|text| !text.is_empty());
-    let timeout_ms = timeout.map_or(Ok(0), |text| duration::milliseconds("image_pull_timeout", text))?;
+fn pull(engine: &impl Engine, config: &Config, timeout: Option<&str>, image: &str) -> Result<(), StartError> {
+    let timeout_ms = timeout
+        .filter(|text| !text.is_empty())
+        .map_or(Ok(0), |text| duration::milliseconds("image_pull_timeout", text))?;
     let options = PullOptions { credentials: config.auth.as_ref().and_then(credentials), timeout_ms, platform: None };
     engine.event("Downloading image", image);
     engine.pull(image, &options).map_err(|error| {
@@ -141,19 +149,19 @@ mod tests {
     use longshore_sdk::RunState;
 
     use super::*;
-    use crate::spec::tests::task;
+    use crate::{settings::Settings, spec::tests::task};
 
     /// An engine that records calls and fails the ones it is told to, once each.
-    #[derive(Default)]
     struct Fake {
         image: bool,
+        settings: &'static str,
         failures: RefCell<Vec<(&'static str, Error)>>,
         calls: RefCell<Vec<String>>,
     }
 
     impl Fake {
         fn failing(failures: &[(&'static str, Error)]) -> Self {
-            Self { image: true, failures: RefCell::new(failures.to_vec()), ..Self::default() }
+            Self { image: true, settings: "{}", failures: RefCell::new(failures.to_vec()), calls: RefCell::default() }
         }
         fn call(&self, name: &str, argument: &str) -> Result<(), Error> {
             self.calls.borrow_mut().push(format!("{name} {argument}"));
@@ -206,6 +214,12 @@ mod tests {
         }
         fn list_own(&self) -> Result<Vec<Container>, Error> {
             self.call("list", "").map(|()| vec![self.container("c1"), self.container("c2")])
+        }
+        fn cpus(&self) -> Result<u32, Error> {
+            self.call("cpus", "").map(|()| 2)
+        }
+        fn settings(&self) -> Result<Settings, Error> {
+            config::parse("settings", self.settings)
         }
         fn event(&self, message: &str, image: &str) {
             self.calls.borrow_mut().push(format!("event {message} {image}"));
@@ -320,5 +334,20 @@ mod tests {
         fake.calls.borrow_mut().clear();
         destroy(&fake, Some(&handle)).unwrap();
         assert_eq!(*fake.calls.borrow(), ["remove c1", "release redis:7"]);
+    }
+
+    #[test]
+    fn the_operator_may_keep_containers_and_images() {
+        let handle = handle::encode(&Handle { container_id: "c1".into(), image: "redis:7".into() }).unwrap();
+        let table: [(&str, &[&str]); 3] = [
+            (r#"{"gc": {"container": false}}"#, &["release redis:7"]),
+            (r#"{"gc": {"image": false}}"#, &["remove c1"]),
+            (r#"{"gc": {}}"#, &["remove c1", "release redis:7"]),
+        ];
+        for (settings, expected) in table {
+            let fake = Fake { settings, ..Fake::failing(&[]) };
+            destroy(&fake, Some(&handle)).unwrap();
+            assert_eq!(*fake.calls.borrow(), expected, "{settings}");
+        }
     }
 }

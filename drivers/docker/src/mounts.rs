@@ -5,75 +5,127 @@ use longshore_sdk::{
     Directories, Error, Task,
     host::{Mount, MountKind},
 };
+use serde_json::{Value, json};
 
 use crate::config::{self, Config};
 
 /// Where the task's directories are inside.
 pub const ALLOC_DIR: &str = "/alloc";
+/// The group's logs inside.
+const LOGS_DIR: &str = "/alloc/logs";
 /// `NOMAD_TASK_DIR` inside.
 pub const LOCAL_DIR: &str = "/local";
 /// `NOMAD_SECRETS_DIR` inside.
 pub const SECRETS_DIR: &str = "/secrets";
 
-/// All mounts: the task's directories, its host volumes, `volumes`, and the `mount` blocks but tmpfs with
-/// options ([`tmpfs`]).
-pub fn mounts(config: &Config, task: &Task) -> Result<Vec<Mount>, Error> {
+/// All mounts that need no more than the contract's fields: the task's directories, its host volumes, binds and
+/// plain volumes. The others are engine options ([`engine_mounts`]).
+pub fn mounts(config: &Config, task: &Task, label: &str) -> Result<Vec<Mount>, Error> {
     let directories = &task.directories;
-    let own = [(&directories.alloc, ALLOC_DIR), (&directories.local, LOCAL_DIR), (&directories.secrets, SECRETS_DIR)];
-    let mut all: Vec<_> = own.map(|(source, target)| bind(source, target)).into();
+    let mut all: Vec<_> = own(directories).into();
     all.extend(task.mounts.iter().cloned());
-    for entry in &config.volumes {
-        all.push(volume(entry, config.volume_driver.is_some(), directories)?);
+    for entry in config.volumes.iter().filter(|_| config.volume_driver.is_none()) {
+        all.push(volume(entry, directories)?);
     }
-    for block in config.mount.iter().filter(|block| !has_tmpfs_options(block)) {
+    for block in config.mount.iter().filter(|block| !has_options(block)) {
         all.push(mount(block, directories)?);
+    }
+    all.iter_mut().filter(|mount| mount.kind == MountKind::Bind).for_each(|mount| relabel(mount, label));
+    Ok(all)
+}
+
+/// The task's directories. Logs are the host's to write.
+fn own(directories: &Directories) -> [Mount; 4] {
+    let logs = format!("{}/logs", directories.alloc.trim_end_matches('/'));
+    [
+        bind(&directories.alloc, ALLOC_DIR),
+        Mount { read_only: true, ..bind(&logs, LOGS_DIR) },
+        bind(&directories.local, LOCAL_DIR),
+        bind(&directories.secrets, SECRETS_DIR),
+    ]
+}
+
+/// Mounts as the engine's own document has them: volumes of a driver or with options, memory of a size.
+pub fn engine_mounts(config: &Config) -> Result<Vec<Value>, Error> {
+    let mut all = Vec::new();
+    if let Some(driver) = &config.volume_driver {
+        for entry in &config.volumes {
+            let (source, target, modes) = parts(entry)?;
+            let options =
+                json!({"DriverConfig": {"Name": driver}, "NoCopy": modes.split(',').any(|mode| mode == "nocopy")});
+            let read_only = modes.split(',').any(|mode| mode == "ro");
+            all.push(json!({
+                "Type": "volume", "Source": source, "Target": target, "ReadOnly": read_only, "VolumeOptions": options,
+            }));
+        }
+    }
+    for block in config.mount.iter().filter(|block| has_options(block)) {
+        let mut mount = json!({"Type": kind(block), "Target": block.target, "ReadOnly": block.readonly});
+        if let Some(options) = block.volume_options.as_ref().filter(|_| kind(block) == "volume") {
+            mount["Source"] = block.source.clone().into();
+            mount["VolumeOptions"] = volume_options(options);
+        }
+        if let Some(options) = block.tmpfs_options.as_ref().filter(|_| kind(block) == "tmpfs") {
+            mount["TmpfsOptions"] = json!({"SizeBytes": options.size.unwrap_or(0), "Mode": options.mode.unwrap_or(0)});
+        }
+        all.push(mount);
     }
     Ok(all)
 }
 
-/// Target and options of tmpfs mounts that have some, as the engine writes them.
-pub fn tmpfs(config: &Config) -> impl Iterator<Item = (String, String)> {
-    config.mount.iter().filter(|block| has_tmpfs_options(block)).map(|block| {
-        let options = block.tmpfs_options.clone().unwrap_or_default();
-        let size = options.size.map(|bytes| format!("size={bytes}"));
-        let mode = options.mode.map(|mode| format!("mode={mode:o}"));
-        let access = block.readonly.then(|| "ro".to_owned());
-        (block.target.clone(), [size, mode, access].into_iter().flatten().collect::<Vec<_>>().join(","))
-    })
+fn volume_options(options: &config::VolumeOptions) -> Value {
+    let mut document = json!({"NoCopy": options.no_copy, "Labels": options.labels});
+    if let Some(driver) = &options.driver_config {
+        document["DriverConfig"] = json!({"Name": driver.name, "Options": driver.options});
+    }
+    document
 }
 
-fn has_tmpfs_options(block: &config::Mount) -> bool {
-    block.r#type.as_deref() == Some("tmpfs")
-        && block.tmpfs_options.as_ref().is_some_and(|options| options.size.is_some() || options.mode.is_some())
+fn kind(block: &config::Mount) -> &str {
+    block.r#type.as_deref().filter(|kind| !kind.is_empty()).unwrap_or("volume")
+}
+
+fn has_options(block: &config::Mount) -> bool {
+    match kind(block) {
+        "tmpfs" => block.tmpfs_options.is_some(),
+        "volume" => block.volume_options.is_some(),
+        _ => false,
+    }
+}
+
+/// Makes a bind one whose source the engine relabels for SELinux: `bind:z` shared, `bind:Z` private.
+fn relabel(mount: &mut Mount, label: &str) {
+    if !label.is_empty() {
+        mount.kind = MountKind::Other(format!("bind:{label}"));
+    }
+}
+
+/// Source, target and modes of an entry of `volumes`.
+fn parts(entry: &str) -> Result<(&str, &str, &str), Error> {
+    match entry.split(':').collect::<Vec<_>>()[..] {
+        [source, target] => Ok((source, target, "")),
+        [source, target, modes] => Ok((source, target, modes)),
+        _ => Err(Error::invalid(format!("invalid docker volume {entry:?}: not <src>:<destination>[:<mode>] format"))),
+    }
 }
 
 /// One entry of `volumes`: `source:target[:mode,…]`.
-fn volume(entry: &str, of_driver: bool, directories: &Directories) -> Result<Mount, Error> {
-    let parts: Vec<&str> = entry.split(':').collect();
-    let (source, target, modes) = match parts[..] {
-        [source, target] => (source, target, ""),
-        [source, target, modes] => (source, target, modes),
-        _ => {
-            return Err(Error::invalid(format!(
-                "invalid docker volume {entry:?}: not <src>:<destination>[:<mode>] format"
-            )));
-        }
-    };
-    let mut mount = bind(source, target);
-    if of_driver {
-        mount.kind = MountKind::Volume;
-    } else {
-        mount.source = absolute(source, directories);
-    }
+fn volume(entry: &str, directories: &Directories) -> Result<Mount, Error> {
+    let (source, target, modes) = parts(entry)?;
+    let mut mount = bind(&absolute(source, directories), target);
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
         match mode {
             "ro" => mount.read_only = true,
             "rw" => mount.read_only = false,
+            "z" | "Z" => relabel(&mut mount, mode),
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
                 mount.propagation = Some(mode.into());
             }
+            // They say how a Mac shares files with its virtual machine, and nothing on Linux.
+            "cached" | "delegated" | "consistent" | "nocopy" => {}
             _ => {
-                let text = format!("invalid docker volume {entry:?}: mode {mode:?} is none of ro, rw and propagations");
+                let text =
+                    format!("invalid docker volume {entry:?}: mode {mode:?} is none of ro, rw, z, Z and propagations");
                 return Err(Error::invalid(text));
             }
         }
@@ -85,15 +137,9 @@ fn mount(block: &config::Mount, directories: &Directories) -> Result<Mount, Erro
     if block.target.is_empty() {
         return Err(Error::invalid("a mount block needs a target"));
     }
-    if block.volume_options.is_some() {
-        return Err(Error::invalid(format!(
-            "mount {:?}: volume_options are not supported; make the volume with `docker volume create`",
-            block.target
-        )));
-    }
     let mut mount = bind(&block.source, &block.target);
     mount.read_only = block.readonly;
-    match block.r#type.as_deref().unwrap_or("volume") {
+    match kind(block) {
         "bind" => {
             mount.source = absolute(&block.source, directories);
             mount.propagation = block.bind_options.as_ref().and_then(|options| options.propagation.clone());
@@ -130,14 +176,22 @@ mod tests {
 
     fn made(config: &str) -> Result<Vec<Mount>, Error> {
         let config: Config = parse("config", config)?;
-        mounts(&config, &task("{}")).map(|mut all| all.split_off(3))
+        mounts(&config, &task("{}"), "").map(|mut all| all.split_off(4))
     }
 
     #[test]
     fn a_task_sees_its_directories() {
-        let all = mounts(&Config::default(), &task("{}")).unwrap();
-        let pairs: Vec<_> = all.iter().map(|mount| (mount.source.as_str(), mount.target.as_str())).collect();
-        assert_eq!(pairs, [("/a/alloc", "/alloc"), ("/a/web/local", "/local"), ("/a/web/secrets", "/secrets")]);
+        let all = mounts(&Config::default(), &task("{}"), "Z").unwrap();
+        let seen: Vec<_> =
+            all.iter().map(|mount| (mount.source.as_str(), mount.target.as_str(), mount.read_only)).collect();
+        let expected = [
+            ("/a/alloc", "/alloc", false),
+            ("/a/alloc/logs", "/alloc/logs", true),
+            ("/a/web/local", "/local", false),
+            ("/a/web/secrets", "/secrets", false),
+        ];
+        assert_eq!(seen, expected);
+        assert!(all.iter().all(|mount| mount.kind == MountKind::Other("bind:Z".into())));
     }
 
     #[test]
@@ -158,9 +212,35 @@ mod tests {
             error.text().starts_with("invalid docker volume \"/single-path\": not <src>:<destination>"),
             "{error:?}"
         );
-        assert!(made(r#"{"volumes": ["a:b:z"]}"#).is_err());
-        let named = made(r#"{"volumes": ["data:/data"], "volume_driver": "pxd"}"#).unwrap();
-        assert_eq!((named[0].source.as_str(), &named[0].kind), ("data", &MountKind::Volume));
+        assert!(made(r#"{"volumes": ["a:b:x"]}"#).is_err());
+        assert_eq!(made(r#"{"volumes": ["a:/b:ro,z"]}"#).unwrap()[0].kind, MountKind::Other("bind:z".into()));
+    }
+
+    #[test]
+    fn what_has_options_is_the_engines() {
+        let table = [
+            (
+                r#"{"volumes": ["data:/data:ro"], "volume_driver": "pxd"}"#,
+                json!([{"Type": "volume", "Source": "data", "Target": "/data", "ReadOnly": true,
+                        "VolumeOptions": {"DriverConfig": {"Name": "pxd"}, "NoCopy": false}}]),
+            ),
+            (
+                r#"{"mount": {"type": "tmpfs", "target": "/t", "tmpfs_options": {"size": 1024, "mode": 448}}}"#,
+                json!([{"Type": "tmpfs", "Target": "/t", "ReadOnly": false,
+                        "TmpfsOptions": {"SizeBytes": 1024, "Mode": 448}}]),
+            ),
+            (
+                r#"{"mount": {"target": "/v", "source": "v", "volume_options": [{"no_copy": true, "labels": [{"a": "b"}],
+                    "driver_config": {"name": "local", "options": {"type": "nfs"}}}]}}"#,
+                json!([{"Type": "volume", "Source": "v", "Target": "/v", "ReadOnly": false,
+                        "VolumeOptions": {"NoCopy": true, "Labels": {"a": "b"},
+                                          "DriverConfig": {"Name": "local", "Options": {"type": "nfs"}}}}]),
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(made(text).unwrap(), [], "{text}");
+            assert_eq!(Value::from(engine_mounts(&parse("config", text).unwrap()).unwrap()), expected, "{text}");
+        }
     }
 
     #[test]
@@ -178,12 +258,5 @@ mod tests {
         assert_eq!(made[0].propagation.as_deref(), Some("rshared"));
         assert_eq!((&made[1].kind, made[1].source.as_str()), (&MountKind::Volume, "data"));
         assert_eq!(made[2].kind, MountKind::Tmpfs);
-    }
-
-    #[test]
-    fn tmpfs_options_are_written_as_the_engine_does() {
-        let text = r#"{"mount": {"type": "tmpfs", "target": "/t", "tmpfs_options": {"size": 1024, "mode": 448}}}"#;
-        let config: Config = parse("config", text).unwrap();
-        assert_eq!(tmpfs(&config).collect::<Vec<_>>(), [("/t".to_owned(), "size=1024,mode=700".to_owned())]);
     }
 }

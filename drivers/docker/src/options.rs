@@ -5,19 +5,22 @@ use longshore_sdk::{Error, Task, host::containers::ContainerNetwork};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{Config, Device},
+    config::{Config, Device, Logging},
     loose::Texts,
-    mounts, network,
+    mounts, network, resources,
+    settings::Settings,
+    spec::Given,
 };
 
 /// The document, or none when everything is as the engine has it by itself.
-pub fn document(config: &Config, task: &Task, network: &ContainerNetwork) -> Result<Option<String>, Error> {
+pub fn document(given: &Given, network: &ContainerNetwork) -> Result<Option<String>, Error> {
+    let config = given.config;
     let mut top = Section::default();
     top.flag("Tty", config.tty).flag("OpenStdin", config.interactive);
     if config.healthchecks.as_ref().is_some_and(|checks| checks.disable) {
         top.put("Healthcheck", json!({"Test": ["NONE"]}));
     }
-    top.section("HostConfig", host(config, task, network)?);
+    top.section("HostConfig", host(given, network)?);
     if let Some(endpoint) = endpoint(config, network)? {
         top.put("NetworkingConfig", json!({"EndpointsConfig": endpoint}));
     }
@@ -53,7 +56,8 @@ impl Section {
     }
 }
 
-fn host(config: &Config, task: &Task, network: &ContainerNetwork) -> Result<Section, Error> {
+fn host(given: &Given, network: &ContainerNetwork) -> Result<Section, Error> {
+    let Given { config, task, settings, .. } = *given;
     let mut host = Section::default();
     host.flag("Privileged", config.privileged)
         .flag("ReadonlyRootfs", config.readonly_rootfs)
@@ -70,16 +74,19 @@ fn host(config: &Config, task: &Task, network: &ContainerNetwork) -> Result<Sect
         .text("UTSMode", config.uts_mode.as_deref())
         .text("UsernsMode", config.userns_mode.as_deref())
         .text("CgroupnsMode", config.cgroupns.as_deref())
-        .text("VolumeDriver", config.volume_driver.as_deref())
-        .map("Tmpfs", &mounts::tmpfs(config).collect());
+        .text("VolumeDriver", config.volume_driver.as_deref());
+    let mounts = mounts::engine_mounts(config)?;
+    if !mounts.is_empty() {
+        host.put("Mounts", mounts.into());
+    }
     if let Some(bytes) = config.shm_size {
         host.put("ShmSize", bytes.into());
     }
-    if let Some(period) = config.cpu_cfs_period.filter(|period| config.cpu_hard_limit && *period > 0) {
-        host.put("CpuPeriod", period.into());
+    if let Some((period, quota)) = resources::hard_limit(given)? {
+        host.put("CpuPeriod", period.into()).put("CpuQuota", quota.into());
     }
-    if config.oom_score_adj != 0 {
-        host.put("OomScoreAdj", config.oom_score_adj.into());
+    if let Some(score) = config.oom_score_adj.or(settings.oom_score_adj).filter(|score| *score != 0) {
+        host.put("OomScoreAdj", score.into());
     }
     if !config.ulimit.is_empty() {
         host.put("Ulimits", config.ulimit.iter().map(ulimit).collect::<Result<_, _>>()?);
@@ -88,14 +95,23 @@ fn host(config: &Config, task: &Task, network: &ContainerNetwork) -> Result<Sect
     if !devices.is_empty() {
         host.put("Devices", devices.into());
     }
-    if let Some(logging) = &config.logging {
-        let driver = logging.r#type.as_deref().or(logging.driver.as_deref()).unwrap_or("json-file");
-        host.put("LogConfig", json!({"Type": driver, "Config": logging.config}));
+    if let Some((driver, options)) = logging(config, settings) {
+        host.put("LogConfig", json!({"Type": driver, "Config": options}));
     }
     if !network::is_joined(network) {
         resolver(&mut host, config, task);
     }
     Ok(host)
+}
+
+/// The task's log driver, else the operator's. None: the host's default, whose output can be read back.
+fn logging<'a>(config: &'a Config, settings: &'a Settings) -> Option<(&'a str, &'a Texts)> {
+    let said = |logging: &'a Logging| {
+        let names = [&logging.r#type, &logging.driver];
+        let name = names.into_iter().flatten().map(String::as_str).find(|name| !name.is_empty())?;
+        Some((name, &logging.config))
+    };
+    config.logging.as_ref().and_then(said).or_else(|| settings.logging.as_ref().and_then(said))
 }
 
 /// The group's `dns` block wins over the task's keys.
@@ -202,7 +218,9 @@ mod tests {
 
     fn made(config: &str, network: &ContainerNetwork) -> Result<Value, Error> {
         let parsed: Config = parse("config", config)?;
-        let text = document(&parsed, &task("{}"), network)?;
+        let (task, settings) = (task("{}"), Settings::default());
+        let given = Given { config: &parsed, task: &task, settings: &settings, cpus: 2 };
+        let text = document(&given, network)?;
         Ok(text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap()))
     }
 
@@ -277,5 +295,21 @@ mod tests {
     fn a_joined_namespace_has_its_own_resolver() {
         let config = r#"{"dns_servers": ["9.9.9.9"]}"#;
         assert_eq!(made(config, &ContainerNetwork::Container("x".into())), Ok(Value::Null));
+    }
+
+    #[test]
+    fn the_log_driver_is_the_tasks_else_the_operators() {
+        let settings: Settings = parse("settings", r#"{"logging": {"type": "local"}}"#).unwrap();
+        let table = [
+            ("{}", Some("local")),
+            (r#"{"logging": {"type": "", "config": {"tag": "x"}}}"#, Some("local")),
+            (r#"{"logging": {"driver": "journald"}}"#, Some("journald")),
+            (r#"{"logging": {"driver": "journald", "type": "none"}}"#, Some("none")),
+        ];
+        for (text, expected) in table {
+            let config: Config = parse("config", text).unwrap();
+            assert_eq!(logging(&config, &settings).map(|(name, _)| name), expected, "{text}");
+        }
+        assert_eq!(logging(&Config::default(), &Settings::default()), None);
     }
 }

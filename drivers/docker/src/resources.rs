@@ -2,7 +2,7 @@
 
 use longshore_sdk::{Error, Resources, host::Limits};
 
-use crate::config::Config;
+use crate::spec::Given;
 
 /// The most shares Docker takes; a machine with more MHz has its shares scaled to it.
 const MAX_SHARES: u32 = 262_144;
@@ -10,21 +10,47 @@ const MAX_SHARES: u32 = 262_144;
 const MIN_SHARES: u32 = 2;
 /// The kernel's bounds of a CPU period, microseconds.
 const MAX_PERIOD: u32 = 1_000_000;
+/// The shortest quota the kernel takes, microseconds.
+const MIN_QUOTA: u64 = 1000;
+
+/// Docker's own period, microseconds.
+const DEFAULT_PERIOD: u32 = 100_000;
 
 /// Limits of the container.
-pub fn limits(config: &Config, resources: &Resources) -> Result<Limits, Error> {
+pub fn limits(given: &Given) -> Result<Limits, Error> {
+    let (config, resources) = (given.config, &given.task.resources);
     let (memory_mib, memory_reservation_mib) = memory(config.memory_hard_limit, resources)?;
-    if config.cpu_cfs_period.is_some_and(|period| period > MAX_PERIOD) {
-        return Err(Error::invalid("invalid value for cpu_cfs_period"));
-    }
     Ok(Limits {
         cpu_mhz: shares(resources.cpu_mhz, resources.node_cpu_mhz),
-        cpu_hard_millicores: if config.cpu_hard_limit { resources.cpu_mhz } else { 0 },
+        cpu_hard_millicores: 0,
         cpu_cores: resources.cpu_cores.clone(),
         memory_mib,
         memory_reservation_mib,
-        pids: config.pids_limit,
+        pids: pids(config.pids_limit, given.settings.pids_limit)?,
     })
+}
+
+/// Period and quota in microseconds when the task may never have more than its share of the machine.
+pub fn hard_limit(given: &Given) -> Result<Option<(u32, u64)>, Error> {
+    let (config, resources) = (given.config, &given.task.resources);
+    let period = config.cpu_cfs_period.filter(|period| *period > 0).unwrap_or(DEFAULT_PERIOD);
+    if period > MAX_PERIOD {
+        return Err(Error::invalid("invalid value for cpu_cfs_period"));
+    }
+    let machine = u64::from(resources.node_cpu_mhz.max(1));
+    let quota = u64::from(resources.cpu_mhz) * u64::from(period) / machine * u64::from(given.cpus.max(1));
+    Ok(config.cpu_hard_limit.then_some((period, quota.max(MIN_QUOTA))))
+}
+
+/// The task's limit within the operator's; 0 is none.
+fn pids(wanted: i64, allowed: u32) -> Result<u32, Error> {
+    match u32::try_from(wanted) {
+        Ok(wanted) if allowed > 0 && wanted > allowed => {
+            Err(Error::invalid(format!("pids_limit cannot be greater than nomad plugin config pids_limit: {allowed}")))
+        }
+        Ok(0) | Err(_) => Ok(allowed),
+        Ok(wanted) => Ok(wanted),
+    }
 }
 
 /// Docker's CPU shares for a task: its MHz, unless the machine has more MHz than Docker has shares.
@@ -54,7 +80,10 @@ fn memory(driver_hard: u32, resources: &Resources) -> Result<(u32, u32), Error> 
 
 #[cfg(test)]
 mod tests {
+    use longshore_sdk::config::parse;
+
     use super::*;
+    use crate::{settings::Settings, spec::tests::task};
 
     fn resources(memory_mib: u32, memory_max_mib: u32) -> Resources {
         Resources { cpu_mhz: 500, cpu_cores: vec![], node_cpu_mhz: 4000, memory_mib, memory_max_mib }
@@ -94,11 +123,41 @@ mod tests {
         }
     }
 
+    fn hard(config: &str) -> Result<Option<(u32, u64)>, Error> {
+        let (config, mut task) = (parse("config", config)?, task("{}"));
+        task.resources = resources(10, 0);
+        hard_limit(&Given { config: &config, task: &task, settings: &Settings::default(), cpus: 2 })
+    }
+
     #[test]
-    fn period_has_bounds() {
-        let config = |period| Config { cpu_cfs_period: Some(period), ..Config::default() };
-        assert!(limits(&config(1_000_000), &resources(10, 0)).is_ok());
-        let error = limits(&config(1_000_001), &resources(10, 0)).unwrap_err();
-        assert_eq!(error.text(), "invalid value for cpu_cfs_period");
+    fn a_hard_limit_is_a_share_of_all_cpus() {
+        let table = [
+            ("{}", Ok(None)),
+            (r#"{"cpu_cfs_period": 1000}"#, Ok(None)),
+            // 500 of 4000 MHz on two CPUs.
+            (r#"{"cpu_hard_limit": true}"#, Ok(Some((100_000, 25_000)))),
+            (r#"{"cpu_hard_limit": true, "cpu_cfs_period": 1000000}"#, Ok(Some((1_000_000, 250_000)))),
+            (r#"{"cpu_hard_limit": true, "cpu_cfs_period": 1000}"#, Ok(Some((1000, 1000)))),
+            (r#"{"cpu_cfs_period": 1000001}"#, Err(Error::invalid("invalid value for cpu_cfs_period"))),
+        ];
+        for (config, expected) in table {
+            assert_eq!(hard(config), expected, "{config}");
+        }
+    }
+
+    #[test]
+    fn processes_are_limited_by_task_and_operator() {
+        let too_many = "pids_limit cannot be greater than nomad plugin config pids_limit: 50";
+        let table = [
+            (0, 0, Ok(0)),
+            (-1, 0, Ok(0)),
+            (70, 0, Ok(70)),
+            (0, 50, Ok(50)),
+            (20, 50, Ok(20)),
+            (51, 50, Err(Error::invalid(too_many))),
+        ];
+        for (wanted, allowed, expected) in table {
+            assert_eq!(pids(wanted, allowed), expected, "{wanted} of {allowed}");
+        }
     }
 }

@@ -5,13 +5,38 @@ use longshore_sdk::{
     host::containers::{ContainerNetwork, ContainerSpec},
 };
 
-use crate::{config::Config, image, mounts, network, options, ports, resources};
+use crate::{config::Config, image, mounts, network, options, ports, resources, settings::Settings};
 
-/// Label on every container: the allocation, as Nomad writes it.
-const LABEL_ALLOC_ID: &str = "com.hashicorp.nomad.alloc_id";
+/// What Nomad's labels begin with.
+const LABEL_PREFIX: &str = "com.hashicorp.nomad.";
+/// Labels the operator may ask for, and where each comes from in the task's origin.
+const EXTRA_LABELS: [(&str, &str); 8] = [
+    ("job_name", "job_name"),
+    ("job_id", "job_id"),
+    ("parent_job_id", "parent_job_id"),
+    ("task_group_name", "group_name"),
+    ("task_name", ""),
+    ("namespace", "namespace"),
+    ("node_name", "node_name"),
+    ("node_id", "node_id"),
+];
+
+/// All that a container is made from.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// The task's `config`.
+    pub config: &'a Config,
+    /// The task.
+    pub task: &'a Task,
+    /// What the operator wrote.
+    pub settings: &'a Settings,
+    /// CPUs of the machine; asked for only when they count.
+    pub cpus: u32,
+}
 
 /// The whole container.
-pub fn container(config: &Config, task: &Task) -> Result<ContainerSpec, Error> {
+pub fn container(given: &Given) -> Result<ContainerSpec, Error> {
+    let Given { config, task, settings, .. } = *given;
     let network = network::choose(config.network_mode.as_deref(), &task.network)?;
     Ok(ContainerSpec {
         name: name(task),
@@ -22,11 +47,11 @@ pub fn container(config: &Config, task: &Task) -> Result<ContainerSpec, Error> {
         working_dir: config.work_dir.clone(),
         user: task.user.clone(),
         hostname: hostname(config, &network)?,
-        labels: labels(config, task),
-        mounts: mounts::mounts(config, task)?,
+        labels: labels(given),
+        mounts: mounts::mounts(config, task, &settings.selinux_label)?,
         ports: ports::bindings(config, &task.ports, &network)?,
-        limits: resources::limits(config, &task.resources)?,
-        engine_options: options::document(config, task, &network)?,
+        limits: resources::limits(given)?,
+        engine_options: options::document(given, &network)?,
         network,
     })
 }
@@ -71,10 +96,28 @@ fn hostname(config: &Config, network: &ContainerNetwork) -> Result<Option<String
     }
 }
 
-fn labels(config: &Config, task: &Task) -> Vec<longshore_sdk::KeyValue> {
+/// The task's own, the allocation, and what else of Nomad's the operator wants.
+fn labels(given: &Given) -> Vec<longshore_sdk::KeyValue> {
+    let Given { config, task, settings, .. } = *given;
     let mut all = env::list(config.labels.clone());
-    env::set(&mut all, LABEL_ALLOC_ID, &task.identity.alloc_id);
+    env::set(&mut all, &format!("{LABEL_PREFIX}alloc_id"), &task.identity.alloc_id);
+    for (name, key) in EXTRA_LABELS {
+        if settings.extra_labels.iter().any(|pattern| matches(pattern, name)) {
+            let value =
+                if name == "task_name" { Some(task.identity.name.as_str()) } else { env::get(&task.origin, key) };
+            if let Some(value) = value {
+                env::set(&mut all, &format!("{LABEL_PREFIX}{name}"), value);
+            }
+        }
+    }
     all
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
+    let Some(rest) = name.strip_prefix(before) else { return false };
+    (0..=rest.len()).any(|skipped| matches(after, &rest[skipped..]))
 }
 
 #[cfg(test)]
@@ -113,7 +156,8 @@ pub(crate) mod tests {
     }
 
     fn made(config: &str) -> Result<ContainerSpec, Error> {
-        container(&config::parse("config", config)?, &task(config))
+        let (parsed, task) = (config::parse("config", config)?, task(config));
+        container(&Given { config: &parsed, task: &task, settings: &Settings::default(), cpus: 2 })
     }
 
     #[test]
@@ -128,7 +172,7 @@ pub(crate) mod tests {
         assert_eq!(env::get(&spec.env, "NOMAD_TASK_DIR"), Some("/local"));
         assert_eq!(env::get(&spec.env, "NOMAD_ALLOC_DIR"), Some("/alloc"));
         assert_eq!(env::get(&spec.env, "KEY"), Some("value"));
-        assert_eq!(spec.labels, env::list([("a", "b"), (LABEL_ALLOC_ID, "a1")]));
+        assert_eq!(spec.labels, env::list([("a", "b"), ("com.hashicorp.nomad.alloc_id", "a1")]));
         assert_eq!((spec.limits.cpu_mhz, spec.limits.memory_mib), (500, 256));
         assert_eq!(spec.engine_options, None);
     }
@@ -168,5 +212,28 @@ pub(crate) mod tests {
     fn a_joined_network_has_its_host_name() {
         assert!(made(r#"{"hostname": "a", "network_mode": "container:x"}"#).is_err());
         assert_eq!(made(r#"{"hostname": "a"}"#).unwrap().hostname.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn extra_labels_are_named_or_matched() {
+        let mut task = task("{}");
+        task.origin = env::list([("job_id", "j"), ("job_name", "J"), ("group_name", "g"), ("node_id", "n")]);
+        let told = |patterns: &[&str]| {
+            let settings =
+                Settings { extra_labels: patterns.iter().map(ToString::to_string).collect(), ..Settings::default() };
+            let made = labels(&Given { config: &Config::default(), task: &task, settings: &settings, cpus: 2 });
+            let names = made.iter().map(|label| label.key.strip_prefix(LABEL_PREFIX).unwrap().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        let table: [(&[&str], &str); 5] = [
+            (&[], "alloc_id"),
+            (&["job_id"], "alloc_id job_id"),
+            (&["job*"], "alloc_id job_name job_id"),
+            (&["task_*"], "alloc_id task_group_name task_name"),
+            (&["*_id", "nothing"], "alloc_id job_id node_id"),
+        ];
+        for (patterns, expected) in table {
+            assert_eq!(told(patterns), expected, "{patterns:?}");
+        }
     }
 }
