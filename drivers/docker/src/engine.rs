@@ -4,7 +4,6 @@ use longshore_sdk::{
     Error, config, env,
     host::{
         containers::{self, Container, ContainerSpec},
-        events,
         images::{self, PullOptions},
     },
 };
@@ -25,7 +24,6 @@ pub trait Engine {
     fn list_own(&self) -> Result<Vec<Container>, Error>;
     fn cpus(&self) -> Result<u32, Error>;
     fn settings(&self) -> Result<Settings, Error>;
-    fn event(&self, message: &str, image: &str);
 }
 
 /// The host.
@@ -65,9 +63,5 @@ impl Engine for Host {
     }
     fn settings(&self) -> Result<Settings, Error> {
         config::settings()
-    }
-    fn event(&self, message: &str, image: &str) {
-        // An event that is not shown is no reason to fail a task.
-        let _ = events::emit(message, &env::list([("image", image)]));
     }
 }

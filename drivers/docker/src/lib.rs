@@ -45,7 +45,7 @@ longshore_sdk::export!(Docker with signals, exec);
 impl About for Docker {
     fn describe() -> Description {
         Description {
-            name: "docker".into(),
+            name: Host.settings().ok().and_then(|settings| settings.name).unwrap_or_else(|| "docker".into()),
             version: env!("CARGO_PKG_VERSION").into(),
             summary: "Containers of the machine's Docker Engine".into(),
             filesystem: "image".into(),

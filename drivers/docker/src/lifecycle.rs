@@ -108,13 +108,25 @@ fn pull(engine: &impl Engine, config: &Config, timeout: Option<&str>, image: &st
     let timeout_ms = timeout
         .filter(|text| !text.is_empty())
         .map_or(Ok(0), |text| duration::milliseconds("image_pull_timeout", text))?;
-    let options = PullOptions { credentials: config.auth.as_ref().and_then(credentials), timeout_ms, platform: None };
-    engine.event("Downloading image", image);
-    engine.pull(image, &options).map_err(|error| {
-        let hopeless = matches!(error, Error::NotFound(_) | Error::Denied(_) | Error::Invalid(_));
-        let reason = error.context(format!("Failed to pull `{}`", image::without_scheme(image)));
+    let mut options =
+        PullOptions { credentials: config.auth.as_ref().and_then(credentials), timeout_ms, platform: None };
+    let mut pulled = engine.pull(image, &options);
+    if config.auth_soft_fail && pulled.as_ref().is_err_and(|error| error.text().contains(NO_AUTH)) {
+        options.credentials = Some(anonymous());
+        pulled = engine.pull(image, &options);
+    }
+    pulled.map_err(|reason| {
+        let hopeless = matches!(reason, Error::NotFound(_) | Error::Denied(_) | Error::Invalid(_));
         StartError { reason, recoverable: !hopeless }
     })
+}
+
+/// Words of the host when looking credentials up failed, rather than pulling.
+const NO_AUTH: &str = "Failed to find docker auth";
+
+/// What tells the host not to look for the operator's credentials.
+fn anonymous() -> Credentials {
+    Credentials { username: String::new(), password: String::new(), identity_token: None, server_address: None }
 }
 
 /// An `auth` block with nothing in it means the operator's credentials.
@@ -191,8 +203,9 @@ mod tests {
         fn has_image(&self, reference: &str) -> Result<bool, Error> {
             self.call("find", reference).map(|()| self.image)
         }
-        fn pull(&self, reference: &str, _: &PullOptions) -> Result<(), Error> {
-            self.call("pull", reference)
+        fn pull(&self, reference: &str, options: &PullOptions) -> Result<(), Error> {
+            let anonymous = options.credentials.as_ref().is_some_and(|given| given.username.is_empty());
+            self.call("pull", &format!("{reference}{}", if anonymous { " anonymously" } else { "" }))
         }
         fn load(&self, path: &str) -> Result<(), Error> {
             self.call("load", path)
@@ -221,9 +234,6 @@ mod tests {
         fn settings(&self) -> Result<Settings, Error> {
             config::parse("settings", self.settings)
         }
-        fn event(&self, message: &str, image: &str) {
-            self.calls.borrow_mut().push(format!("event {message} {image}"));
-        }
     }
 
     #[test]
@@ -231,27 +241,16 @@ mod tests {
         let missing = [("create", Error::not_found("No such image"))];
         let table: [(&str, Fake, &[&str]); 6] = [
             (r#"{"image": "redis:7"}"#, Fake::failing(&[]), &["create web-a1", "start c1"]),
-            (
-                r#"{"image": "redis"}"#,
-                Fake::failing(&[]),
-                &["event Downloading image redis", "pull redis", "create web-a1", "start c1"],
-            ),
+            (r#"{"image": "redis"}"#, Fake::failing(&[]), &["pull redis", "create web-a1", "start c1"]),
             (
                 r#"{"image": "redis:7", "force_pull": true}"#,
                 Fake::failing(&[]),
-                &["event Downloading image redis:7", "pull redis:7", "create web-a1", "start c1"],
+                &["pull redis:7", "create web-a1", "start c1"],
             ),
             (
                 r#"{"image": "redis:7"}"#,
                 Fake { image: false, ..Fake::failing(&missing) },
-                &[
-                    "create web-a1",
-                    "find redis:7",
-                    "event Downloading image redis:7",
-                    "pull redis:7",
-                    "create web-a1",
-                    "start c1",
-                ],
+                &["create web-a1", "find redis:7", "pull redis:7", "create web-a1", "start c1"],
             ),
             (
                 r#"{"image": "redis:7", "load": "redis.tar"}"#,
@@ -274,9 +273,9 @@ mod tests {
     #[test]
     fn failures_of_a_start() {
         let table = [
-            ("pull", Error::not_found("no such repo"), "redis", "Failed to pull `redis`: no such repo", false),
-            ("pull", Error::unavailable("no route"), "redis", "Failed to pull `redis`: no route", true),
-            ("pull", Error::other("toomanyrequests"), "redis", "Failed to pull `redis`: toomanyrequests", true),
+            ("pull", Error::not_found("no such repo"), "redis", "no such repo", false),
+            ("pull", Error::unavailable("no route"), "redis", "no route", true),
+            ("pull", Error::other("toomanyrequests"), "redis", "toomanyrequests", true),
             ("create", Error::not_found("no network x"), "redis:7", "failed to create container: no network x", false),
             ("create", Error::unavailable("EOF"), "redis:7", "failed to create container: EOF", true),
             ("create", Error::denied("no"), "redis:7", "failed to create container: no", false),
@@ -349,5 +348,15 @@ mod tests {
             destroy(&fake, Some(&handle)).unwrap();
             assert_eq!(*fake.calls.borrow(), expected, "{settings}");
         }
+    }
+
+    #[test]
+    fn a_soft_failure_of_credentials_pulls_without() {
+        let failure = [("pull", Error::denied("Failed to find docker auth for repo \"redis\": x"))];
+        let soft = Fake::failing(&failure);
+        start(&soft, &task(r#"{"image": "redis", "auth_soft_fail": true}"#)).unwrap();
+        assert_eq!(soft.calls.borrow()[..2], ["pull redis", "pull redis anonymously"]);
+        let hard = Fake::failing(&failure);
+        assert!(!start(&hard, &task(r#"{"image": "redis"}"#)).unwrap_err().recoverable);
     }
 }

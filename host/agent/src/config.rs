@@ -57,6 +57,8 @@ pub struct AgentConfig {
     pub max_kill_timeout: Duration,
     /// How often drivers look at the machine.
     pub fingerprint_interval: Duration,
+    /// How often containers are looked for that belong to no task.
+    pub sweep_interval: Duration,
     /// Ended allocations kept for each job, the newest first.
     pub kept_allocations: usize,
     /// Identity of this boot of the machine; none when unknown (every start then counts as the same boot).
@@ -81,6 +83,7 @@ impl AgentConfig {
             env_denylist: ENV_DENYLIST.into_iter().map(String::from).collect(),
             max_kill_timeout: Duration::from_secs(30),
             fingerprint_interval: Duration::from_secs(30),
+            sweep_interval: Duration::from_secs(300),
             kept_allocations: 50,
             boot_id: machine::boot_id(),
         }

@@ -58,6 +58,8 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut loaded: Loaded) -> Result<
     let forgotten: Vec<String> = found.into_iter().filter(|name| !known(name)).collect();
     let sweeper = shared.clone();
     shared.spawn(async move { sweep(&sweeper, forgotten).await });
+    let sweeper = shared.clone();
+    shared.spawn(async move { sweep_containers(&sweeper).await });
     Ok(())
 }
 
@@ -133,5 +135,18 @@ async fn sweep(shared: &Shared, forgotten: Vec<String>) {
     let swept = tokio::task::spawn_blocking(move || forgotten.iter().try_for_each(|name| dir::remove(&config, name)));
     if let Ok(Err(error)) = swept.await {
         tracing::warn!(%error, "cannot remove the directories of forgotten allocations");
+    }
+}
+
+/// Has the engine's containers removed that belong to no allocation that goes on, every few minutes.
+async fn sweep_containers(shared: &Shared) {
+    let Some(containers) = &shared.backends.containers else { return };
+    let is_known = |id: &TaskId| shared.board.alloc(&id.alloc).is_some_and(|alloc| !alloc.finished);
+    loop {
+        tokio::time::sleep(shared.config.sweep_interval).await;
+        // An engine that is away has its own place in the drivers' health.
+        if let Err(error) = containers.sweep(&is_known).await {
+            tracing::debug!(%error, "cannot look for containers that belong to no task");
+        }
     }
 }

@@ -20,7 +20,10 @@ use longshore_core::{
 use longshore_linux::{
     cgroup::Cgroups,
     components::ComponentRunner,
-    engine::docker::{Docker, DockerConfig},
+    engine::{
+        Engines,
+        docker::{Docker, DockerConfig},
+    },
     files::AllocFiles,
     ports::{PortBook, PortSettings},
     process::Supervisor,
@@ -33,7 +36,7 @@ use longshore_wasm::{
 use serde_json::Value;
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ContainerEngine},
     embedded,
     failure::{Failure, Outcome, chain},
 };
@@ -52,21 +55,41 @@ pub struct Mode {
 /// A driver of our own.
 struct FirstParty {
     name: &'static str,
+    /// The component it is.
+    component: &'static str,
     grants: &'static [Grant],
-    /// Whether it is there without the operator asking for it.
-    default: bool,
+    when: When,
 }
+
+/// When a driver of our own is there without the operator saying `enabled`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// In development mode.
+    Development,
+    /// When its block is there.
+    Configured,
+}
+
+/// The docker driver, and what it is granted.
+const DOCKER: FirstParty = FirstParty {
+    name: "docker",
+    component: "docker",
+    grants: &[Grant::Containers, Grant::Images, Grant::Ports, Grant::Networks, Grant::Files, Grant::State],
+    when: When::Always,
+};
+/// The same component for an engine that speaks Docker's language.
+const PODMAN: FirstParty = FirstParty { name: "podman", when: When::Configured, ..DOCKER };
+/// Where Podman listens for the whole machine.
+const PODMAN_ENDPOINT: &str = "unix:///run/podman/podman.sock";
 
 /// The drivers of our own and what they are granted. A driver that runs programs as they are, with no
 /// isolation, is there only when the operator says so.
-const FIRST_PARTY: [FirstParty; 3] = [
-    FirstParty {
-        name: "docker",
-        grants: &[Grant::Containers, Grant::Images, Grant::Ports, Grant::Networks, Grant::Files, Grant::State],
-        default: true,
-    },
-    FirstParty { name: "raw_exec", grants: &[Grant::Processes], default: false },
-    FirstParty { name: "wasm", grants: &[Grant::Components, Grant::Files], default: true },
+const FIRST_PARTY: [FirstParty; 4] = [
+    DOCKER,
+    PODMAN,
+    FirstParty { name: "raw_exec", component: "raw_exec", grants: &[Grant::Processes], when: When::Development },
+    FirstParty { name: "wasm", component: "wasm", grants: &[Grant::Components, Grant::Files], when: When::Always },
 ];
 
 /// Everything an agent stands on.
@@ -89,12 +112,7 @@ impl Machine {
         let components = ComponentRunner::open(&data_dir.join("components"), cgroups, None).map_err(|e| failed(&e))?;
         let mut configs = driver_configs(config, mode)?;
         let files: Arc<dyn Files> = Arc::new(AllocFiles);
-        let docker = Arc::new(Docker::new(DockerConfig {
-            endpoint: config.docker.endpoint.clone(),
-            agent: store.node_id().to_owned(),
-            policies: policies(&configs),
-            files: files.clone(),
-        }));
+        let docker = Arc::new(container_engines(config, store, &configs, &files));
         let backends = Backends {
             containers: Some(docker.clone()),
             images: Some(docker),
@@ -122,6 +140,31 @@ impl Machine {
     }
 }
 
+/// The machine's container engine, and those that single drivers have of their own.
+fn container_engines(config: &Config, store: &AgentStore, drivers: &[DriverConfig], files: &Arc<dyn Files>) -> Engines {
+    let docker = |engine: &ContainerEngine, fallback: Option<&str>| {
+        Docker::new(DockerConfig {
+            endpoint: engine.endpoint.clone().or(fallback.map(str::to_owned)),
+            agent: store.node_id().to_owned(),
+            policies: policies(drivers),
+            files: files.clone(),
+            auth: engine.auth(),
+            pull_limits: engine.pull_limits(),
+            image_gc: engine.image_gc(),
+            dangling: engine.dangling(),
+            disable_log_collection: engine.disable_log_collection,
+        })
+    };
+    let mut engines = Engines::new(docker(&config.docker, None));
+    for (name, settings) in &config.driver {
+        let podman = (name == PODMAN.name).then_some(PODMAN_ENDPOINT);
+        if let Some(engine) = settings.engine.clone().or(podman.map(|_| ContainerEngine::default())) {
+            engines.insert(DriverName(name.clone()), docker(&engine, podman));
+        }
+    }
+    engines
+}
+
 /// The engine that drivers run on.
 pub fn engine(cache_dir: Option<PathBuf>) -> Outcome<Engine> {
     let config = EngineConfig { cache_dir, ..EngineConfig::default() };
@@ -138,6 +181,9 @@ pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> Agen
         agent.datacenter.clone_from(datacenter);
     }
     agent.host_ip = machine.ports.host_ip;
+    if let Some(period) = config.docker.gc.dangling_containers.period {
+        agent.sweep_interval = period;
+    }
     agent
 }
 
@@ -172,7 +218,12 @@ fn driver_configs(config: &Config, mode: &Mode) -> Outcome<Vec<DriverConfig>> {
     let mut configs = Vec::new();
     for first_party in &FIRST_PARTY {
         let settings = config.driver.get(first_party.name).cloned().unwrap_or_default();
-        if settings.path.is_none() && settings.enabled.unwrap_or(first_party.default || mode.dev) {
+        let usual = match first_party.when {
+            When::Always => true,
+            When::Development => mode.dev,
+            When::Configured => config.driver.contains_key(first_party.name),
+        };
+        if settings.path.is_none() && settings.enabled.unwrap_or(usual) {
             configs.extend(embedded(first_party, settings, mode));
         }
     }
@@ -221,13 +272,17 @@ fn prefer_replacements(configs: &mut [DriverConfig], directory: &Path) {
 }
 
 fn embedded(driver: &FirstParty, mut settings: config::Driver, mode: &Mode) -> Option<DriverConfig> {
-    let (name, bytes) = embedded::DRIVERS.iter().find(|(name, _)| *name == driver.name)?;
+    let (component, bytes) = embedded::DRIVERS.iter().find(|(name, _)| *name == driver.component)?;
     let grants = settings.grants.take().unwrap_or_else(|| driver.grants.iter().cloned().collect());
     settings.grants = Some(grants);
     if let Some(directory) = &mode.job_dir {
         settings.policy.allow_host_binds.push(directory.display().to_string());
     }
-    Some(configured(Source::Embedded { name, bytes }, Some(name), settings))
+    if driver.component != driver.name {
+        let own = settings.config.get_or_insert_with(|| Value::Object(Default::default()));
+        own["name"] = driver.name.into();
+    }
+    Some(configured(Source::Embedded { name: component, bytes }, Some(driver.name), settings))
 }
 
 fn configured(source: Source, name: Option<&str>, settings: config::Driver) -> DriverConfig {

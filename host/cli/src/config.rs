@@ -1,5 +1,7 @@
 //! The agent's configuration: an HCL file, every key optional, unknown keys refused with the nearest name.
 
+mod engine;
+mod nomad;
 mod place;
 
 use std::{
@@ -13,6 +15,7 @@ use longshore_core::{grant::Grant, policy::Policy};
 use longshore_wasm::limits::OperationLimits;
 use serde::{Deserialize, de::IntoDeserializer};
 
+pub use self::engine::ContainerEngine;
 use crate::failure::{Failure, Outcome, chain};
 
 /// Where an agent keeps what lasts unless told otherwise: `/var/lib/longshore` for root, the user's own data
@@ -57,7 +60,7 @@ pub struct Config {
     /// The API.
     pub http: Http,
     /// The container engine.
-    pub docker: Docker,
+    pub docker: ContainerEngine,
     /// Ports given to tasks.
     pub ports: Ports,
     /// Addresses of the machine by name, for `host_network` of a port.
@@ -66,6 +69,10 @@ pub struct Config {
     pub driver: BTreeMap<String, Driver>,
     /// Every `*.wasm` file here is a driver, named by its own description.
     pub driver_dir: Option<PathBuf>,
+    /// Drivers in Nomad's words. Empty once read: what is said here is put where our own blocks would have it.
+    plugin: nomad::Plugins,
+    /// Their older options.
+    client: nomad::Client,
 }
 
 /// Where the API listens.
@@ -78,14 +85,6 @@ pub struct Http {
     pub address: Option<SocketAddr>,
     /// File whose first line is the token TCP clients must show.
     pub token_file: Option<PathBuf>,
-}
-
-/// The container engine.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Docker {
-    /// `unix:///path` or `tcp://host:port`; `DOCKER_HOST`, then the default socket, unless given.
-    pub endpoint: Option<String>,
 }
 
 /// Ports given to tasks.
@@ -130,6 +129,8 @@ pub struct Driver {
     pub limits: OperationLimits,
     /// Its own settings, checked against its settings schema.
     pub config: Option<serde_json::Value>,
+    /// A container engine of its own, in place of the agent's.
+    pub engine: Option<ContainerEngine>,
 }
 
 impl Config {
@@ -144,9 +145,11 @@ impl Config {
     fn parse(text: &str, name: &str) -> Outcome<Self> {
         let value: hcl::Value =
             hcl::from_str(text).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
-        let config: Self = serde_path_to_error::deserialize(value.into_deserializer())
+        let mut config: Self = serde_path_to_error::deserialize(value.into_deserializer())
             .map_err(|error| place::explain(name, text, error))?;
-        config.check().map_err(|problem| Failure::input(format!("{name}: {problem}")))?;
+        nomad::translate(&mut config)
+            .and_then(|()| config.check())
+            .map_err(|problem| Failure::input(format!("{name}: {problem}")))?;
         Ok(config)
     }
 
@@ -165,6 +168,10 @@ impl Config {
             ));
         }
         self.reserved_ports().map_err(|problem| format!("ports.reserved_ports: {problem}"))?;
+        let own = self.driver.iter().filter_map(|(name, driver)| Some((name.as_str(), driver.engine.as_ref()?)));
+        for (name, engine) in own.chain([("docker", &self.docker)]) {
+            engine.check().map_err(|problem| format!("{name}: {problem}"))?;
+        }
         if let (Some(address), None) = (self.http.address, &self.http.token_file) {
             return Err(format!(
                 "http: address {address} without token_file: everybody who reaches the port could run anything here; \

@@ -133,6 +133,9 @@ pub struct Container {
     pub namespace_path: Option<String>,
 }
 
+/// Whether somebody knows a task; see [`Containers::sweep`].
+pub type IsKnown<'a> = dyn Fn(&TaskId) -> bool + Send + Sync + 'a;
+
 /// The engine's containers.
 ///
 /// Every call is for a [`Caller`]; a container of another driver, agent or (inside a task's operation) task
@@ -141,8 +144,9 @@ pub struct Container {
 /// documentation (`wit/host/containers.wit`) is the promise of each.
 #[async_trait]
 pub trait Containers: Send + Sync {
-    /// The engine, or `Unavailable`.
-    async fn engine(&self) -> Result<EngineInfo>;
+    /// The engine the caller's driver works with, or `Unavailable`. Its attributes hold `cpus`, and what policy
+    /// gives the driver: `privileged_enabled`, `volumes_enabled`.
+    async fn engine(&self, caller: &Caller) -> Result<EngineInfo>;
     /// Creates; idempotent by name for the same task.
     async fn create(&self, caller: &Caller, spec: &ContainerSpec) -> Result<String>;
     /// Starts.
@@ -167,6 +171,9 @@ pub trait Containers: Send + Sync {
     /// Output behind a position, from the start by default; follows until the container has ended. `Invalid`
     /// when this output can never be read, whenever it is asked for.
     async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks>;
+    /// Removes this agent's containers of tasks that nobody knows, of all drivers, as the operator wants; answers
+    /// their names.
+    async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>>;
     /// Starts a prepared command and attaches to it.
     async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>>;
 }

@@ -82,8 +82,24 @@ pub enum MountKind {
     Volume,
     /// Memory.
     Tmpfs,
-    /// Any other kind the engine knows.
+    /// Any other kind the engine knows. `bind:z` and `bind:Z` are binds whose source the engine relabels for
+    /// SELinux, for all containers or for this one alone.
     Other(String),
+}
+
+impl MountKind {
+    /// Whether `source` is a host path.
+    pub fn is_bind(&self) -> bool {
+        *self == Self::Bind || self.relabel().is_some()
+    }
+
+    /// How a bind is relabelled for SELinux: `z`, `Z`.
+    pub fn relabel(&self) -> Option<&str> {
+        match self {
+            Self::Other(kind) => kind.strip_prefix("bind:").filter(|label| ["z", "Z"].contains(label)),
+            _ => None,
+        }
+    }
 }
 
 /// What a workload uses, sampled.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream;
 use longshore_core::{
     caller::Caller,
-    container::{Container, ContainerSpec, Containers, EngineInfo},
+    container::{Container, ContainerSpec, Containers, EngineInfo, IsKnown},
     error::{HostError, Result},
     exec::{ExecEvent, ExecRequest, ExecStream},
     workload::{ExitStatus, OutputChunk, OutputChunks, OutputPosition, OutputStream, RunState, Usage},
@@ -33,7 +33,7 @@ impl FakeContainers {
 
 #[async_trait]
 impl Containers for FakeContainers {
-    async fn engine(&self) -> Result<EngineInfo> {
+    async fn engine(&self, _caller: &Caller) -> Result<EngineInfo> {
         self.plan.call("containers.engine").await?;
         let text = String::from;
         Ok(EngineInfo {
@@ -104,6 +104,11 @@ impl Containers for FakeContainers {
         self.plan.call("containers.follow_output").await?;
         let row = self.table.own(caller, id)?;
         Ok(Box::pin(stream::unfold(Follow { chunks: row.output(), states: row.states(), next: 0, from }, Follow::step)))
+    }
+
+    async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>> {
+        self.plan.call("containers.sweep").await?;
+        Ok(self.table.sweep(is_known))
     }
 
     async fn attach_exec(&self, _caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {

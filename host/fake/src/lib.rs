@@ -11,8 +11,9 @@
 //! let fake = Fake::new();
 //! fake.on("containers.engine", 2, Effect::Fail(HostError::Unavailable("engine gone".into())));
 //! let containers = fake.backends().containers.unwrap();
-//! assert!(containers.engine().await.is_ok());
-//! assert!(containers.engine().await.is_err());
+//! let caller = Caller::driver(&DriverName("docker".into()));
+//! assert!(containers.engine(&caller).await.is_ok());
+//! assert!(containers.engine(&caller).await.is_err());
 //! assert_eq!(fake.calls(), ["containers.engine", "containers.engine"]);
 //! # });
 //! ```

@@ -8,6 +8,7 @@ use std::{
 
 use longshore_core::{
     caller::{Caller, DriverName, TaskId},
+    container::IsKnown,
     error::{HostError, Result},
     workload::{ExitStatus, OutputChunk, OutputMark, OutputStream, RunState},
 };
@@ -142,6 +143,13 @@ impl Workloads {
                 }
             }
         }
+    }
+
+    /// Removes the rows of tasks that nobody knows.
+    pub(crate) fn sweep(&self, is_known: &IsKnown<'_>) -> Vec<String> {
+        let mut table = lock(&self.0);
+        let gone: Vec<_> = table.rows.extract_if(.., |_, row| !is_known(&row.task)).collect();
+        gone.into_iter().map(|(_, row)| row.name).collect()
     }
 
     pub(crate) fn finish(&self, id: &str, status: ExitStatus) -> Result<()> {

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{OrDenied, Policy, denied};
+use super::{OrDenied, Policy, denied, fits, mounts};
 use crate::{
     container::{ContainerNetwork, ContainerSpec},
     error::{HostError, Result},
@@ -89,7 +89,7 @@ const KEYS: &[(&str, Rule)] = &[
     ("HostConfig.MemoryReservation", Field("limits.memory-reservation-mib")),
     ("HostConfig.MemorySwap", Host("tasks get no swap")),
     ("HostConfig.MemorySwappiness", Host("tasks get no swap")),
-    ("HostConfig.Mounts", Field("mounts")),
+    ("HostConfig.Mounts", Gate(mounts::check_engine_mounts)),
     ("HostConfig.NanoCpus", Field("limits.cpu-hard-millicores")),
     ("HostConfig.NetworkMode", Field("network")),
     ("HostConfig.OomScoreAdj", Gate(oom_score)),
@@ -305,14 +305,17 @@ fn runtime(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()> {
 /// by `allow_host_namespaces`.
 fn namespace(policy: &Policy, kind: &str, key: &str, harmless: &[&str], value: &Value) -> Result<()> {
     let mode = text(key, value)?;
-    (mode.is_empty() || harmless.contains(&mode) || (mode == "host" && policy.allow_host_namespaces.contains(kind)))
-        .or_denied(
-            || format!("`{key}` {mode:?} is not allowed"),
-            || match mode {
-                "host" => format!("add {kind:?} to `allow_host_namespaces`"),
-                _ => format!("use one of {:?}, or \"host\" with {kind:?} in `allow_host_namespaces`", harmless),
-            },
-        )
+    let listed = |entry: &String| match entry.split_once(':') {
+        Some((of, pattern)) => of == kind && fits(pattern, mode),
+        None => entry == kind && mode == "host",
+    };
+    (mode.is_empty() || harmless.contains(&mode) || policy.allow_host_namespaces.iter().any(listed)).or_denied(
+        || format!("`{key}` {mode:?} is not allowed"),
+        || match mode {
+            "host" => format!("add {kind:?} to `allow_host_namespaces`"),
+            _ => format!("use one of {harmless:?}, or add \"{kind}:{mode}\" to `allow_host_namespaces`"),
+        },
+    )
 }
 
 fn pid_namespace(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()> {

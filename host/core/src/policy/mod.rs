@@ -6,6 +6,7 @@
 
 mod container;
 mod engine;
+mod mounts;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,8 @@ pub struct Policy {
     pub allow_volumes: bool,
     /// The host's network for containers.
     pub allow_host_network: bool,
-    /// Host namespaces, some of `pid`, `ipc`, `uts`, `user`, `cgroup`.
+    /// Host namespaces, some of `pid`, `ipc`, `uts`, `user`, `cgroup`; or one of them with a mode, in which `*`
+    /// stands for any text: `pid:container:*`.
     pub allow_host_namespaces: BTreeSet<String>,
     /// Device paths, or `*` (which also allows device requests and device cgroup rules).
     pub allow_devices: Vec<String>,
@@ -141,15 +143,10 @@ impl Policy {
 
     fn check_mount(&self, mount: &Mount, scope: &TaskScope) -> Result<()> {
         match &mount.kind {
-            MountKind::Bind => self.check_host_path(Path::new(&mount.source), scope),
+            kind if kind.is_bind() => self.check_host_path(Path::new(&mount.source), scope),
             MountKind::Tmpfs => Ok(()),
-            MountKind::Volume => self.allow_volumes.or_denied(
-                || format!("volume {:?} is not allowed", mount.source),
-                || "set `allow_volumes = true`".into(),
-            ),
-            MountKind::Other(kind) => {
-                Err(HostError::Denied(format!("mounts of kind {kind:?} are not supported by this host")))
-            }
+            MountKind::Volume => mounts::check_volume(self, &mount.source),
+            kind => Err(HostError::Denied(format!("mounts of kind {kind:?} are not supported by this host"))),
         }
     }
 
@@ -170,6 +167,13 @@ impl Policy {
 fn cap_name(cap: &str) -> String {
     let lower = cap.trim().to_ascii_lowercase();
     lower.strip_prefix("cap_").map_or(lower.clone(), str::to_owned)
+}
+
+/// Whether a text fits a pattern, in which `*` stands for any text.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
+    let Some(rest) = text.strip_prefix(before) else { return false };
+    rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| fits(after, &rest[at..]))
 }
 
 /// A refusal: what is not allowed, and what would allow it.

@@ -23,7 +23,7 @@ impl Operation {
 
 impl containers::Host for Operation {
     async fn engine(&mut self) -> Result<containers::EngineInfo> {
-        self.containers()?.engine().await.map(Into::into)
+        self.containers()?.engine(&self.caller).await.map(Into::into)
     }
 
     async fn create(&mut self, spec: containers::ContainerSpec) -> Result<String> {

@@ -38,7 +38,9 @@ pub(super) fn create_body(spec: &ContainerSpec, around: Surroundings<'_>) -> Res
     let mut body = options_body(spec.engine_options.as_ref())?;
     let mut host = body.host_config.take().unwrap_or_default();
     set_limits(&mut host, &spec.limits, around.swappiness);
-    host.mounts = Some(around.mounts.iter().map(engine_mount).collect::<Result<_>>()?);
+    let (relabelled, plain): (Vec<_>, Vec<_>) = around.mounts.iter().partition(|mount| mount.kind.relabel().is_some());
+    host.binds = Some(relabelled.into_iter().map(bind).collect::<Result<_>>()?);
+    host.mounts.get_or_insert_default().extend(plain.into_iter().map(engine_mount).collect::<Result<Vec<_>>>()?);
     host.network_mode = Some(network_mode(&spec.network)?);
     host.log_config.get_or_insert_with(default_log);
     let drop = around.cap_drop.into_iter().map(str::to_ascii_uppercase);
@@ -133,6 +135,17 @@ fn engine_mount(mount: &Mount) -> Result<EngineMount> {
             .map(|propagation| MountBindOptions { propagation: Some(propagation), ..MountBindOptions::default() }),
         ..EngineMount::default()
     })
+}
+
+/// A bind in the engine's old spelling, the only one that can ask for a label.
+fn bind(mount: &Mount) -> Result<String> {
+    if let Some(path) = [&mount.source, &mount.target].into_iter().find(|path| path.contains(':')) {
+        return Err(HostError::Invalid(format!("path {path:?} of a labelled mount must not contain a colon")));
+    }
+    let access = if mount.read_only { "ro" } else { "rw" };
+    let modes = [Some(access), mount.kind.relabel(), mount.propagation.as_deref().filter(|text| !text.is_empty())];
+    let modes: Vec<_> = modes.into_iter().flatten().collect();
+    Ok(format!("{}:{}:{}", mount.source, mount.target, modes.join(",")))
 }
 
 fn network_mode(network: &ContainerNetwork) -> Result<String> {

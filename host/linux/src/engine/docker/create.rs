@@ -13,6 +13,7 @@ use super::{
     connect::Backoff,
     images::check_reference,
     owner::{Owner, is_id, not_found},
+    seccomp,
 };
 
 /// How often a name in use is cleared and taken again.
@@ -28,6 +29,7 @@ impl Docker {
             )));
         }
         check_reference(&spec.image)?;
+        self.unused.keep(&spec.image);
         if let ContainerNetwork::Container(other) = &spec.network {
             let owner = self.owner_of(other).await?;
             owner.filter(|owner| owner.shares_network_with(caller)).ok_or_else(|| not_found(other))?;
@@ -39,7 +41,9 @@ impl Docker {
             cap_drop: self.policy(&caller.driver).implied_cap_drop(),
             swappiness: self.engine.is_local() && !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         };
-        let body = create_body(spec, around)?;
+        let mut body = create_body(spec, around)?;
+        let options = body.host_config.as_mut().and_then(|host| host.security_opt.as_mut());
+        seccomp::inline(options.into_iter().flatten()).await?;
         let owner = || Owner { driver: caller.driver.clone(), task: scope.id.clone(), sources: sources.clone() };
         let mut pause = Backoff::default();
         for _ in 0..ATTEMPTS {

@@ -1,5 +1,7 @@
-//! Images: find, pull, load.
+//! Images: find, pull, load, give back.
 
+mod auth;
+mod collect;
 mod pull;
 
 use bollard::query_parameters::ImportImageOptions;
@@ -12,7 +14,8 @@ use longshore_core::{
 };
 use tokio::{fs::File, io::AsyncReadExt};
 
-pub(super) use self::pull::Pulls;
+pub use self::{auth::AuthSources, collect::ImageGc, pull::PullLimits};
+pub(super) use self::{collect::Unused, pull::Pulls};
 use super::Docker;
 
 /// How much of an archive is read at once, bytes.
@@ -21,6 +24,7 @@ const READ_BYTES: usize = 64 << 10;
 impl Docker {
     pub(super) async fn find_image(&self, reference: &str) -> Result<Option<Image>> {
         check_reference(reference)?;
+        self.unused.keep(reference);
         let seen = self.engine.retry(|client| async move { client.inspect_image(reference).await });
         let seen = match seen.await {
             Err(HostError::NotFound(_)) => return Ok(None),

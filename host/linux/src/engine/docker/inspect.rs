@@ -16,7 +16,7 @@ use longshore_core::{
 use super::{Docker, owner::Owner};
 
 impl Docker {
-    pub(super) async fn engine_info(&self) -> Result<EngineInfo> {
+    pub(super) async fn engine_info(&self, caller: &Caller) -> Result<EngineInfo> {
         let version = self.engine.retry(|client| async move { client.version().await }).await?;
         let info = self.engine.retry(|client| async move { client.info().await }).await?;
         let parts = version.components.unwrap_or_default();
@@ -26,6 +26,10 @@ impl Docker {
             attributes.insert("cgroup_version".into(), cgroups.to_string());
         }
         attributes.extend(info.operating_system.map(|system| ("operating_system".into(), system)));
+        attributes.extend(info.ncpu.map(|cpus| ("cpus".into(), cpus.to_string())));
+        let policy = self.policy(&caller.driver);
+        attributes.insert("privileged_enabled".into(), policy.allow_privileged.to_string());
+        attributes.insert("volumes_enabled".into(), policy.allow_volumes.to_string());
         attributes.extend(info.driver.map(|driver| ("storage_driver".into(), driver)));
         let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
         runtimes.sort_unstable();

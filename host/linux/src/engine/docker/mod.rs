@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `connect` | where the engine is, how its errors read, what is tried again |
 //! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
-//! | `body`, `sources` | a [`ContainerSpec`] as the engine's create document; where bind mounts truly lead |
+//! | `body`, `sources`, `seccomp` | a [`ContainerSpec`] as the engine's create document; where bind mounts truly lead; profiles |
 //! | `create`, `lifecycle`, `inspect`, `wait`, `usage` | the calls, by stage of a container's life |
 //! | `exec`, `logs` | the streams, over `wire` and `frames` |
-//! | `images` | find, pull, load |
+//! | `images` | find, pull with the operator's credentials, load, collect |
+//! | `dangling` | containers that nobody knows any more |
 //!
 //! Nothing is kept that the engine does not know: what is remembered here is a cache, and an agent that
 //! starts anew finds its containers by their labels. Building a [`Docker`] never fails and speaks to nobody;
@@ -16,6 +17,7 @@
 mod body;
 mod connect;
 mod create;
+mod dangling;
 mod exec;
 mod frames;
 mod images;
@@ -23,6 +25,7 @@ mod inspect;
 mod lifecycle;
 mod logs;
 mod owner;
+mod seccomp;
 mod sources;
 mod usage;
 mod wait;
@@ -33,7 +36,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use longshore_core::{
     caller::{Caller, DriverName},
-    container::{Container, ContainerSpec, Containers, EngineInfo},
+    container::{Container, ContainerSpec, Containers, EngineInfo, IsKnown},
     error::Result,
     exec::{ExecRequest, ExecStream},
     file::Files,
@@ -43,7 +46,17 @@ use longshore_core::{
     workload::{ExitStatus, OutputChunks, OutputPosition, Usage},
 };
 
-use self::{connect::Engine, exec::Sessions, images::Pulls, owner::Owners, usage::Samples};
+use self::{
+    connect::Engine,
+    exec::Sessions,
+    images::{Pulls, Unused},
+    owner::Owners,
+    usage::Samples,
+};
+pub use self::{
+    dangling::Dangling,
+    images::{AuthSources, ImageGc, PullLimits},
+};
 
 /// What [`Docker::new`] needs to know.
 pub struct DockerConfig {
@@ -58,6 +71,16 @@ pub struct DockerConfig {
     pub policies: BTreeMap<DriverName, Policy>,
     /// Finds the archives that [`Images::load`] reads.
     pub files: Arc<dyn Files>,
+    /// Credentials for registries.
+    pub auth: AuthSources,
+    /// How long pulls may take.
+    pub pull_limits: PullLimits,
+    /// What becomes of unused images.
+    pub image_gc: ImageGc,
+    /// What becomes of containers that nobody knows.
+    pub dangling: Dangling,
+    /// Whether output is left to the engine, and none of it collected.
+    pub disable_log_collection: bool,
 }
 
 /// A Docker Engine.
@@ -69,6 +92,11 @@ pub struct Docker {
     samples: Samples,
     sessions: Sessions,
     pulls: Pulls,
+    auth: AuthSources,
+    pull_limits: PullLimits,
+    unused: Unused,
+    dangling: Dangling,
+    disable_log_collection: bool,
 }
 
 impl Docker {
@@ -82,6 +110,11 @@ impl Docker {
             samples: Samples::default(),
             sessions: Sessions::default(),
             pulls: Pulls::default(),
+            auth: config.auth,
+            pull_limits: config.pull_limits,
+            unused: Unused::new(config.image_gc),
+            dangling: config.dangling,
+            disable_log_collection: config.disable_log_collection,
         }
     }
 
@@ -92,8 +125,8 @@ impl Docker {
 
 #[async_trait]
 impl Containers for Docker {
-    async fn engine(&self) -> Result<EngineInfo> {
-        self.engine_info().await
+    async fn engine(&self, caller: &Caller) -> Result<EngineInfo> {
+        self.engine_info(caller).await
     }
 
     async fn create(&self, caller: &Caller, spec: &ContainerSpec) -> Result<String> {
@@ -137,7 +170,14 @@ impl Containers for Docker {
     }
 
     async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks> {
+        if self.disable_log_collection {
+            return Ok(Box::pin(futures_util::stream::empty()));
+        }
         self.follow_logs(caller, id, from).await
+    }
+
+    async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>> {
+        self.remove_dangling(is_known).await
     }
 
     async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
@@ -165,9 +205,9 @@ impl Images for Docker {
         self.load_archive(caller, path).await
     }
 
-    /// Says nothing to the engine: images stay until somebody removes them. Collecting unused ones is
-    /// later work.
     async fn release(&self, _caller: &Caller, reference: &str) -> Result<()> {
-        images::check_reference(reference)
+        images::check_reference(reference)?;
+        self.unused.release(&self.engine, reference);
+        Ok(())
     }
 }

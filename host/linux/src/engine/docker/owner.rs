@@ -49,9 +49,14 @@ impl Owners {
         ]
     }
 
+    /// The label every container of this agent has.
+    pub(super) fn agent_filter(&self) -> String {
+        format!("{LABEL_AGENT}={}", self.agent)
+    }
+
     /// Values for the engine's `label` filter: what a caller may see.
     pub(super) fn filter(&self, caller: &Caller) -> Vec<String> {
-        let mut labels = vec![format!("{LABEL_AGENT}={}", self.agent), format!("{LABEL_DRIVER}={}", caller.driver)];
+        let mut labels = vec![self.agent_filter(), format!("{LABEL_DRIVER}={}", caller.driver)];
         if let Some(scope) = &caller.task {
             labels.push(format!("{LABEL_ALLOC}={}", scope.id.alloc));
             labels.push(format!("{LABEL_TASK}={}", scope.id.task));

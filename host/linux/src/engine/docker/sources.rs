@@ -8,7 +8,7 @@ use longshore_core::{
     caller::{Caller, TaskScope},
     error::{HostError, Result},
     policy::{Policy, normalise},
-    workload::{Mount, MountKind},
+    workload::Mount,
 };
 
 use super::{Docker, owner::Owner};
@@ -27,7 +27,7 @@ impl Docker {
         let (mut resolved, mut sources) = (Vec::new(), Vec::new());
         for mount in mounts {
             let mut mount = mount.clone();
-            if mount.kind == MountKind::Bind {
+            if mount.kind.is_bind() {
                 let written = normalise(Path::new(&mount.source))?;
                 let real = resolve(&written).await?;
                 check(&policy, scope, &written, &real).await?;

@@ -27,7 +27,7 @@ use longshore_core::{
     workload::{Limits, LogLimits, OutputChunks, OutputStream},
 };
 use longshore_linux::{
-    engine::docker::{Docker, DockerConfig},
+    engine::docker::{AuthSources, Dangling, Docker, DockerConfig, ImageGc, PullLimits},
     files::AllocFiles,
 };
 use serde_json::Value;
@@ -132,12 +132,22 @@ impl Drop for Scene {
 }
 
 fn backend(endpoint: &str, agent: &str, policy: Policy) -> Docker {
-    Docker::new(DockerConfig {
+    Docker::new(config(endpoint, agent, policy))
+}
+
+/// What an agent that was told nothing has.
+pub fn config(endpoint: &str, agent: &str, policy: Policy) -> DockerConfig {
+    DockerConfig {
         endpoint: Some(endpoint.into()),
         agent: agent.into(),
         policies: BTreeMap::from([(DriverName("docker".into()), policy)]),
         files: Arc::new(AllocFiles),
-    })
+        auth: AuthSources::default(),
+        pull_limits: PullLimits::default(),
+        image_gc: ImageGc::default(),
+        dangling: Dangling::default(),
+        disable_log_collection: false,
+    }
 }
 
 pub fn scope(dir: &Path, alloc: &str, task: &str) -> TaskScope {

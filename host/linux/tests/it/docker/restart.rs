@@ -5,7 +5,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use longshore_core::{container::Containers, error::HostError, policy::Policy, workload::OutputPosition};
+use longshore_core::{
+    caller::{Caller, DriverName},
+    container::Containers,
+    error::HostError,
+    policy::Policy,
+    workload::OutputPosition,
+};
 use serde_json::json;
 
 use super::{Scene, backend, read_output, until};
@@ -107,13 +113,17 @@ async fn waits_and_logs_outlive_the_engine() {
     drop(scene);
 }
 
+fn driver() -> Caller {
+    Caller::driver(&DriverName("docker".into()))
+}
+
 #[tokio::test]
 async fn an_engine_that_is_not_there_is_named() {
     let scratch = tempfile::tempdir().unwrap();
     let socket = scratch.path().join("docker.sock");
     let docker = backend(socket.to_str().unwrap(), "nobody", Policy::default());
     let check = async |why: &str| {
-        let said = docker.engine().await.unwrap_err();
+        let said = docker.engine(&driver()).await.unwrap_err();
         let HostError::Unavailable(text) = &said else { panic!("{why}: {said:?}") };
         let expected = format!("Docker Engine at {} does not answer: ", socket.display());
         assert!(text.starts_with(&expected) && text.ends_with("; start it or set docker.endpoint"), "{why}: {text}");
@@ -122,14 +132,14 @@ async fn an_engine_that_is_not_there_is_named() {
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     check("a socket nobody listens on").await;
     let tls = backend("https://127.0.0.1:2376", "nobody", Policy::default());
-    let said = tls.engine().await.unwrap_err();
+    let said = tls.engine(&driver()).await.unwrap_err();
     assert!(matches!(&said, HostError::Invalid(text) if text.contains("TLS is not supported yet")), "{said}");
 }
 
 #[tokio::test]
 async fn the_engine_tells_of_itself() {
     let scene = Scene::new();
-    let engine = scene.docker.engine().await.unwrap();
+    let engine = scene.docker.engine(&driver()).await.unwrap();
     let said: serde_json::Value =
         serde_json::from_str(&scene.cli(&["version", "--format", "{{json .Server}}"])).unwrap();
     assert_eq!((engine.name.as_str(), engine.version.as_str()), ("docker", said["Version"].as_str().unwrap()));

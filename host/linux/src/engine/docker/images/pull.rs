@@ -21,11 +21,9 @@ use tokio::sync::watch;
 
 use super::{super::connect::Engine, Docker, check_reference};
 
-/// Time for a pull when nobody says another.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
-/// A pull that moves nothing for this long is given up.
-const STALLED: Duration = Duration::from_secs(120);
-/// How often a waiting task is told.
+/// When a waiting task is told first.
+const FIRST_REPORT: Duration = Duration::from_secs(3);
+/// How often it is told then.
 const REPORT: Duration = Duration::from_secs(30);
 
 type Transfer = BoxFuture<'static, Result<()>>;
@@ -36,6 +34,7 @@ struct Key {
     reference: String,
     platform: String,
     credentials: Option<[String; 4]>,
+    stalled: Duration,
 }
 
 /// Pulls that go on. One that nobody waits for any more is dropped, and the engine stops it.
@@ -79,17 +78,29 @@ impl Docker {
             }
         };
         tell("Downloading image");
-        let (done, progress) = self.pulls.join(Key::new(reference, options), &self.engine);
-        let limit =
-            if options.timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(options.timeout_ms.into()) };
+        self.unused.keep(reference);
+        let (options, tried) = self.with_credentials(reference, options).await?;
+        let key = Key::new(reference, &options, self.pull_limits.stalled);
+        let (done, progress) = self.pulls.join(key, &self.engine);
+        let limit = match options.timeout_ms {
+            0 => self.pull_limits.whole,
+            limit => Duration::from_millis(limit.into()),
+        };
         let report = async {
+            let mut pause = FIRST_REPORT;
             loop {
-                tokio::time::sleep(REPORT).await;
+                tokio::time::sleep(pause).await;
                 tell(&format!("Docker image pull progress: {}", *progress.borrow()));
+                pause = REPORT;
             }
         };
         tokio::select! {
-            answer = done => answer?,
+            answer = done => answer.map_err(|error| match error {
+                HostError::Denied(said) | HostError::NotFound(said) if wants_credentials(&said) => {
+                    HostError::Denied(format!("{said} (credentials: {tried})"))
+                }
+                error => error,
+            })?,
             () = report => {}
             () = tokio::time::sleep(limit) => {
                 return Err(HostError::Timeout(format!("pulling `{reference}` took more than {limit:?}; raise image_pull_timeout")));
@@ -98,26 +109,79 @@ impl Docker {
         let found = self.find_image(reference).await?;
         found.ok_or_else(|| HostError::NotFound(format!("`{reference}` was pulled and is not there")))
     }
+
+    /// The options with the operator's credentials, unless the task brings its own; and whose they are. Empty
+    /// ones of the task's mean that none are wanted.
+    async fn with_credentials(&self, reference: &str, options: &PullOptions) -> Result<(PullOptions, String)> {
+        let mut options = options.clone();
+        if let Some(given) = &options.credentials {
+            let empty = given.username.is_empty() && given.identity_token.is_none();
+            return Ok((options, if empty { "none wanted".into() } else { "`auth` of the task".into() }));
+        }
+        let found = self.auth.find(reference).await.map_err(|why| {
+            HostError::Denied(format!(
+                "Failed to find docker auth for repo {reference:?}: {why}; auth_soft_fail pulls without credentials"
+            ))
+        })?;
+        let tried = found.as_ref().map_or_else(|| self.auth.describe(), |found| found.source.clone());
+        options.credentials = found.map(|found| found.credentials);
+        Ok((options, tried))
+    }
+}
+
+/// How long pulls may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullLimits {
+    /// The whole pull, when the task says nothing.
+    pub whole: Duration,
+    /// Without anything moving.
+    pub stalled: Duration,
+}
+
+impl Default for PullLimits {
+    /// Nomad's: five minutes, two of them without anything moving.
+    fn default() -> Self {
+        Self { whole: Duration::from_secs(300), stalled: Duration::from_secs(120) }
+    }
+}
+
+/// Words of registries that would say more to somebody they know.
+fn wants_credentials(said: &str) -> bool {
+    let words = [
+        "unauthorized",
+        "denied",
+        "authentication required",
+        "no basic auth credentials",
+        "may require 'docker login'",
+    ];
+    words.iter().any(|word| said.contains(word))
 }
 
 impl Key {
-    fn new(reference: &str, options: &PullOptions) -> Self {
+    fn new(reference: &str, options: &PullOptions, stalled: Duration) -> Self {
         let credentials = options.credentials.as_ref().map(|given| {
             let text = |part: &Option<String>| part.clone().unwrap_or_default();
             [given.username.clone(), given.password.clone(), text(&given.identity_token), text(&given.server_address)]
         });
-        Self { reference: reference.into(), platform: options.platform.clone().unwrap_or_default(), credentials }
+        Self {
+            reference: reference.into(),
+            platform: options.platform.clone().unwrap_or_default(),
+            credentials,
+            stalled,
+        }
     }
 
     fn credentials(&self) -> Option<DockerCredentials> {
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-        self.credentials.as_ref().map(|[username, password, token, server]| DockerCredentials {
-            username: given(username),
-            password: given(password),
-            identitytoken: given(token),
-            serveraddress: given(server),
-            ..DockerCredentials::default()
-        })
+        self.credentials.as_ref().filter(|parts| parts[..3].iter().any(|part| !part.is_empty())).map(
+            |[username, password, token, server]| DockerCredentials {
+                username: given(username),
+                password: given(password),
+                identitytoken: given(token),
+                serveraddress: given(server),
+                ..DockerCredentials::default()
+            },
+        )
     }
 }
 
@@ -134,7 +198,7 @@ async fn transfer(engine: Arc<Engine>, key: Key, tell: watch::Sender<String>) ->
     let mut steps = std::pin::pin!(client.create_image(Some(options), None, key.credentials()));
     let mut layers = Layers::default();
     loop {
-        match tokio::time::timeout(STALLED, steps.next()).await {
+        match tokio::time::timeout(key.stalled, steps.next()).await {
             Ok(Some(Ok(step))) => {
                 layers.take(step);
                 tell.send_replace(layers.to_string());
@@ -143,8 +207,8 @@ async fn transfer(engine: Arc<Engine>, key: Key, tell: watch::Sender<String>) ->
             Ok(None) => return Ok(()),
             Err(_) => {
                 return Err(HostError::Timeout(format!(
-                    "pulling `{}` made no progress for {STALLED:?}",
-                    key.reference
+                    "pulling `{}` made no progress for {:?}",
+                    key.reference, key.stalled
                 )));
             }
         }

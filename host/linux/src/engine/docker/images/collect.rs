@@ -1,0 +1,89 @@
+//! Removing images some time after their last task is gone.
+//!
+//! Who uses an image is the engine's to know: it refuses to remove one that any container was made of. An image
+//! that no registry knows is kept, since it could not be fetched again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bollard::query_parameters::RemoveImageOptions;
+use longshore_core::error::HostError;
+use tokio::task::AbortHandle;
+
+use super::super::connect::Engine;
+
+/// What becomes of images that no task needs any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageGc {
+    /// Whether they are removed at all.
+    pub enabled: bool,
+    /// How long after their last task.
+    pub delay: Duration,
+}
+
+impl Default for ImageGc {
+    /// Nomad's: after three minutes.
+    fn default() -> Self {
+        Self { enabled: true, delay: Duration::from_secs(180) }
+    }
+}
+
+/// Images that will be removed, by reference.
+pub(in super::super) struct Unused {
+    settings: ImageGc,
+    waiting: Arc<Mutex<HashMap<String, AbortHandle>>>,
+}
+
+impl Unused {
+    pub(in super::super) fn new(settings: ImageGc) -> Self {
+        Self { settings, waiting: Arc::default() }
+    }
+
+    /// Somebody needs the image: it stays.
+    pub(in super::super) fn keep(&self, reference: &str) {
+        if let Some(waiting) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(reference) {
+            waiting.abort();
+        }
+    }
+
+    /// Somebody needs it no more: if nobody asks for it in time, and no container is of it, it goes.
+    pub(in super::super) fn release(&self, engine: &Arc<Engine>, reference: &str) {
+        if !self.settings.enabled {
+            return;
+        }
+        let (engine, name, delay) = (Arc::clone(engine), reference.to_owned(), self.settings.delay);
+        let table = Arc::clone(&self.waiting);
+        let removal = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // From here on nobody can stop it; who needs the image now finds it gone and pulls it again.
+            table.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            remove(&engine, &name).await;
+        });
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = waiting.insert(reference.to_owned(), removal.abort_handle()) {
+            earlier.abort();
+        }
+    }
+}
+
+async fn remove(engine: &Engine, reference: &str) {
+    let seen = engine.retry(|client| async move { client.inspect_image(reference).await }).await;
+    let fetched = seen.is_ok_and(|image| image.repo_digests.is_some_and(|digests| !digests.is_empty()));
+    if !fetched {
+        return;
+    }
+    let options = RemoveImageOptions { force: false, noprune: false, ..RemoveImageOptions::default() };
+    let removed = engine.retry(|client| {
+        let options = options.clone();
+        async move { client.remove_image(reference, Some(options), None).await }
+    });
+    match removed.await {
+        Ok(_) => tracing::debug!(image = reference, "removed an image that no task needs"),
+        // In use by another container, or gone already.
+        Err(HostError::Conflict(_) | HostError::NotFound(_)) => {}
+        Err(error) => tracing::warn!(image = reference, %error, "cannot remove an image that no task needs"),
+    }
+}
