@@ -5,10 +5,10 @@ use std::fs;
 use crate::harness::{Station, eventually, fetch, run};
 
 /// An image of Debian's static busybox, of one test's own: none can be pulled. Removed with it.
-struct Image(String);
+pub struct Image(pub String);
 
 impl Image {
-    fn make(test: &str) -> Self {
+    pub fn make(test: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["bin", "tmp", "etc"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
@@ -63,7 +63,7 @@ job "page" {{
 }
 
 /// Ids of the containers of an allocation, running or not, as `docker` sees them.
-fn containers(alloc: &str) -> Vec<String> {
+pub fn containers(alloc: &str) -> Vec<String> {
     let label = format!("label=longshore.alloc_id={alloc}");
     let out = run("docker", &["ps", "-aq", "--no-trunc", "--filter", &label]).ok();
     out.lines().map(str::to_owned).collect()
@@ -71,7 +71,7 @@ fn containers(alloc: &str) -> Vec<String> {
 
 /// Waits until nothing is left of an allocation.
 #[track_caller]
-fn gone(alloc: &str) {
+pub fn gone(alloc: &str) {
     eventually("its containers are removed", || containers(alloc).is_empty().then_some(()));
 }
 

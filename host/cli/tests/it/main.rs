@@ -7,6 +7,7 @@
 
 mod api;
 mod docker;
+mod docker_options;
 mod harness;
 mod help;
 mod life;

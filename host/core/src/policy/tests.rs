@@ -110,7 +110,7 @@ fn engine_options_meet_policy() {
         (json!({"allow_privileged": true}), host("Privileged", json!(true)), ""),
         (none(), host("Binds", json!(["/etc:/etc"])), "use the field `mounts`"),
         (json!({"allow_engine_keys": ["HostConfig.Binds"]}), host("Binds", json!([])), "use the field `mounts`"),
-        (none(), host("Mounts", json!([])), "use the field `mounts`"),
+        (none(), host("Mounts", json!([])), ""),
         (none(), host("NetworkMode", json!("host")), "use the field `network`"),
         (none(), host("VolumesFrom", json!(["other"])), "allow_engine_keys"),
         (none(), host("CgroupParent", json!("/")), "\"HostConfig.CgroupParent\" to `allow_engine_keys`"),
@@ -154,6 +154,10 @@ fn engine_options_meet_policy() {
         (json!({"allow_host_namespaces": ["pid"]}), host("PidMode", json!("host")), ""),
         (json!({"allow_host_namespaces": ["pid"]}), host("IpcMode", json!("host")), "ipc"),
         (json!({"allow_host_namespaces": ["pid"]}), host("PidMode", json!("container:other")), "denied"),
+        (json!({"allow_host_namespaces": ["pid:container:*"]}), host("PidMode", json!("container:other")), ""),
+        (json!({"allow_host_namespaces": ["pid:container:*"]}), host("PidMode", json!("host")), "denied"),
+        (json!({"allow_host_namespaces": ["pid:*"]}), host("IpcMode", json!("host")), "denied"),
+        (json!({"allow_host_namespaces": ["ipc:*"]}), host("IpcMode", json!("host")), ""),
         (none(), host("IpcMode", json!("private")), ""),
         (none(), host("IpcMode", json!("container:other")), "denied"),
         (none(), host("UTSMode", json!("host")), "allow_host_namespaces"),
@@ -192,6 +196,53 @@ fn engine_options_meet_policy() {
         let wanted = ContainerSpec { engine_options: Some(options.clone()), ..spec() };
         expect(policy(settings).check_container(&wanted, &scope()), words, &options);
     }
+}
+
+#[test]
+fn mounts_of_the_engines_own_document_show_no_path_of_the_host() {
+    let volume = |options: Value| json!({"Type": "volume", "Source": "data", "Target": "/d", "VolumeOptions": options});
+    let local = |options: Value| volume(json!({"DriverConfig": {"Name": "local", "Options": options}}));
+    let (none, volumes) = (json!({}), json!({"allow_volumes": true}));
+    let everything = json!({"allow_volumes": true, "allow_host_binds": ["*"]});
+    let bind = json!({"type": "none", "o": "bind", "device": "/etc"});
+    let table = [
+        (&none, json!({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1}}), ""),
+        (&none, volume(json!({})), "volumes are not enabled; cannot mount volume: \"data\"&allow_volumes"),
+        (&volumes, volume(json!({"NoCopy": true, "Labels": {"a": "b"}})), ""),
+        (&volumes, volume(json!({"DriverConfig": {"Name": "pxd", "Options": {"size": "1"}}})), ""),
+        (&volumes, json!({"Type": "volume", "Source": "/etc", "Target": "/d"}), "not the name of a volume"),
+        (&everything, json!({"Type": "bind", "Source": "/etc", "Target": "/d"}), "use the field `mounts`"),
+        (&everything, json!({"Source": "/etc", "Target": "/d"}), "use the field `mounts`"),
+        (&everything, json!({"Type": "npipe", "Target": "/d"}), "use the field `mounts`"),
+        // The engine reads keys without regard to case.
+        (&volumes, json!({"Type": "volume", "type": "bind", "Source": "data", "Target": "/d"}), "[].type"),
+        (&volumes, json!({"Type": "volume", "BindOptions": {}, "Target": "/d"}), "[].BindOptions"),
+        (&volumes, volume(json!({"driverconfig": {"Options": bind}})), "VolumeOptions.driverconfig"),
+        (&volumes, volume(json!({"DriverConfig": {"options": bind}})), "DriverConfig.options"),
+        (&volumes, local(bind.clone()), "any path of the host&allow_host_binds"),
+        (&volumes, volume(json!({"DriverConfig": {"Options": bind}})), "any path of the host"),
+        (&volumes, local(json!({"type": "overlay", "o": "lowerdir=/,upperdir=/u"})), "any path of the host"),
+        (&volumes, local(json!({"type": "NONE", "o": "bind"})), "any path of the host"),
+        (&volumes, local(json!({"type": "nfs", "o": "addr=192.0.2.1", "device": ":/x"})), ""),
+        (&volumes, local(json!({})), ""),
+        (&everything, local(bind), ""),
+        (&none, json!("x"), "must be a list of objects"),
+    ];
+    for (settings, mount, words) in table {
+        let options = json!({"HostConfig": {"Mounts": [mount]}});
+        let wanted = ContainerSpec { engine_options: options.as_object().cloned(), ..spec() };
+        expect(policy(settings.clone()).check_container(&wanted, &scope()), words, &options);
+    }
+    let labelled = |source: &str| Mount {
+        source: source.into(),
+        target: "/d".into(),
+        kind: MountKind::Other("bind:z".into()),
+        read_only: false,
+        propagation: None,
+    };
+    let with = |mount| ContainerSpec { mounts: vec![mount], ..spec() };
+    expect(Policy::default().check_container(&with(labelled("/etc")), &scope()), "allow_host_binds", &"labelled");
+    expect(Policy::default().check_container(&with(labelled("/var/ls/a1/web/x")), &scope()), "", &"labelled inside");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Package {
 /// What the test run needs.
 pub const FOR_TESTS: &[Package] = &[
     Package { name: "docker.io", proof: "dockerd", purpose: "a Docker Engine to test against" },
+    Package { name: "docker-registry", proof: "docker-registry", purpose: "a registry to pull from" },
+    Package { name: "openssl", proof: "openssl", purpose: "the registry's certificate" },
     Package { name: "busybox-static", proof: "busybox", purpose: "test images and the throw-away machine" },
     Package { name: "curl", proof: "curl", purpose: "a second opinion on the HTTP API" },
     Package { name: "clang", proof: "clang", purpose: "the driver written in C" },

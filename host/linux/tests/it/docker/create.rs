@@ -6,6 +6,7 @@ use longshore_core::{
     policy::Policy,
     workload::{Limits, Mount, MountKind},
 };
+use longshore_linux::engine::docker::{Dangling, Docker, DockerConfig};
 use serde_json::json;
 
 use super::{Scene, cli};
@@ -187,4 +188,63 @@ async fn a_network_is_joined_within_the_allocation_only() {
     spec.name = format!("stranger-{}", scene.agent);
     let error = scene.docker.create(&stranger, &spec).await.unwrap_err();
     assert!(matches!(error, HostError::NotFound(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_seccomp_profile_is_read_from_the_host() {
+    let scene = Scene::new();
+    let profile = scene.scratch.path().join("profile.json");
+    std::fs::write(&profile, "{\n  \"defaultAction\": \"SCMP_ACT_ALLOW\"\n}\n").unwrap();
+    let create = async |path: &str| {
+        let mut spec = scene.shell("true");
+        spec.engine_options = json!({"HostConfig": {"SecurityOpt": [format!("seccomp={path}")]}}).as_object().cloned();
+        scene.docker.create(&scene.caller, &spec).await
+    };
+    let id = create(profile.to_str().unwrap()).await.unwrap();
+    let expected = json!(["seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"]);
+    assert_eq!(scene.inspect(&id, "/HostConfig/SecurityOpt"), expected);
+    create("unconfined").await.expect("a word of the engine's is passed on");
+    for wrong in ["/nonexistent/profile.json", "/etc/hostname"] {
+        let error = create(wrong).await.unwrap_err();
+        assert!(matches!(&error, HostError::Invalid(said) if said.contains(wrong)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_labelled_mount_is_asked_for_in_the_old_spelling() {
+    let scene = Scene::new();
+    let local = scene.scope().dirs.local.canonicalize().unwrap();
+    let mut spec = scene.shell("true");
+    let mut labelled = mount(local.to_str().unwrap(), MountKind::Other("bind:Z".into()));
+    (labelled.read_only, labelled.propagation) = (true, Some("rslave".into()));
+    spec.mounts = vec![labelled.clone()];
+    let id = scene.docker.create(&scene.caller, &spec).await.unwrap();
+    assert_eq!(scene.inspect(&id, "/HostConfig/Binds"), json!([format!("{}:/local:ro,Z,rslave", local.display())]));
+    labelled.target = "/a:/b".into();
+    spec.mounts = vec![labelled];
+    assert!(matches!(scene.docker.create(&scene.caller, &spec).await, Err(HostError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn containers_of_nobody_are_swept() {
+    let scene = Scene::new();
+    let id = scene.run("sleep 60").await;
+    let sweep = async |dangling: Dangling, known: bool| {
+        let settings = super::config(&scene.endpoint, &scene.agent, Policy::default());
+        let docker = Docker::new(DockerConfig { dangling, ..settings });
+        docker.sweep(&|task| known && *task == scene.scope().id).await.unwrap().len()
+    };
+    let now = Dangling { creation_grace: std::time::Duration::ZERO, ..Dangling::default() };
+    let table = [
+        ("known", now.clone(), true, 0),
+        ("young", Dangling::default(), false, 0),
+        ("off", Dangling { enabled: false, ..now.clone() }, false, 0),
+        ("dry run", Dangling { dry_run: true, ..now.clone() }, false, 1),
+    ];
+    for (case, dangling, known, expected) in table {
+        assert_eq!(sweep(dangling, known).await, expected, "{case}");
+        assert!(scene.exists(&id), "{case}");
+    }
+    assert_eq!(sweep(now, false).await, 1);
+    assert!(!scene.exists(&id));
 }

@@ -6,6 +6,7 @@ mod images;
 mod life;
 mod logs;
 mod owner;
+mod registry;
 mod restart;
 
 use std::{

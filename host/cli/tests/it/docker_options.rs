@@ -1,0 +1,337 @@
+//! Every option of the docker driver, from the job file to what `docker inspect` says.
+
+use serde_json::{Value, json};
+
+use crate::{
+    docker::{Image, containers, gone},
+    harness::{Station, run},
+};
+
+/// Everything is allowed, and nothing else is set.
+const PERMISSIVE: &str = r#"
+driver "docker" {
+  policy {
+    allow_privileged      = true
+    allow_host_binds      = ["*"]
+    allow_volumes         = true
+    allow_host_namespaces = ["pid", "ipc", "uts", "user", "cgroup"]
+    allow_devices         = ["*"]
+    allow_caps            = ["all"]
+    allow_security_opts   = ["*"]
+    allow_engine_keys     = ["HostConfig.Sysctls"]
+  }
+}
+"#;
+
+/// A job whose only task sleeps in a container, with some lines in its `config` and in its group.
+fn job(image: &str, config: &str, group: &str) -> String {
+    format!(
+        r#"
+job "options" {{
+  group "g" {{
+    {group}
+    restart {{
+      attempts = 0
+      mode     = "fail"
+    }}
+    task "t" {{
+      driver = "docker"
+      config {{
+        image   = "{image}"
+        command = "sh"
+        args    = ["-c", "while :; do busybox sleep 1; done"]
+        {config}
+      }}
+      resources {{
+        cpu        = 100
+        memory     = 32
+        memory_max = 64
+      }}
+    }}
+  }}
+}}
+"#
+    )
+}
+
+/// Runs a job and compares what `docker inspect` says with a table of paths.
+fn expect(station: &Station, text: &str, table: &[(&str, Value)]) {
+    let alloc = station.run_job("options", text);
+    let container = containers(&alloc).pop().expect("it has a container");
+    let said: Value = serde_json::from_str(&run("docker", &["inspect", &container]).ok()).unwrap();
+    for (path, expected) in table {
+        assert_eq!(said[0].pointer(path).unwrap_or(&Value::Null), expected, "{path}");
+    }
+    station.cli(&["job", "stop", "--purge", "options"]).ok();
+    gone(&alloc);
+}
+
+#[test]
+fn options_of_the_container_itself() {
+    let image = Image::make("options-self");
+    let station = Station::with(PERMISSIVE, &["--dev"]);
+    let config = r#"
+        work_dir        = "/tmp"
+        hostname        = "web1"
+        tty             = true
+        interactive     = true
+        init            = true
+        readonly_rootfs = true
+        privileged      = false
+        cap_add         = ["cap_net_admin"]
+        cap_drop        = ["chown"]
+        security_opt    = ["no-new-privileges"]
+        group_add       = ["7"]
+        oom_score_adj   = 50
+        pids_limit      = 77
+        shm_size        = 1048576
+        cpu_hard_limit  = true
+        cpu_cfs_period  = 50000
+        ipc_mode        = "private"
+        pid_mode        = "host"
+        uts_mode        = ""
+        cgroupns        = "private"
+        runtime         = "runc"
+        labels { team = "x" }
+        sysctl { net.core.somaxconn = "16" }
+        ulimit { nofile = "2048:4096" }
+        healthchecks { disable = true }
+        logging {
+          type = "json-file"
+          config { max-size = "1m" }
+        }
+        dns_servers        = ["192.0.2.53"]
+        dns_search_domains = ["example.test"]
+        dns_options        = ["ndots:2"]
+        extra_hosts        = ["db:192.0.2.7"]
+        devices {
+          host_path      = "/dev/null"
+          container_path = "/dev/void"
+        }
+    "#
+    .replace("net.core.somaxconn =", "\"net.core.somaxconn\" =");
+    let table = [
+        ("/Config/WorkingDir", json!("/tmp")),
+        ("/Config/Hostname", json!("web1")),
+        ("/Config/Tty", json!(true)),
+        ("/Config/OpenStdin", json!(true)),
+        ("/Config/Labels/team", json!("x")),
+        ("/Config/Healthcheck/Test", json!(["NONE"])),
+        ("/HostConfig/Init", json!(true)),
+        ("/HostConfig/ReadonlyRootfs", json!(true)),
+        ("/HostConfig/CapAdd", json!(["NET_ADMIN"])),
+        ("/HostConfig/CapDrop", json!(["CHOWN"])),
+        ("/HostConfig/SecurityOpt", json!(["no-new-privileges"])),
+        ("/HostConfig/GroupAdd", json!(["7"])),
+        ("/HostConfig/OomScoreAdj", json!(50)),
+        ("/HostConfig/PidsLimit", json!(77)),
+        ("/HostConfig/ShmSize", json!(1_048_576)),
+        ("/HostConfig/CpuShares", json!(100)),
+        ("/HostConfig/CpuPeriod", json!(50_000)),
+        ("/HostConfig/IpcMode", json!("private")),
+        ("/HostConfig/PidMode", json!("host")),
+        ("/HostConfig/CgroupnsMode", json!("private")),
+        ("/HostConfig/Runtime", json!("runc")),
+        ("/HostConfig/Memory", json!(64 << 20)),
+        ("/HostConfig/MemoryReservation", json!(32 << 20)),
+        ("/HostConfig/MemorySwap", json!(64 << 20)),
+        ("/HostConfig/Sysctls", json!({"net.core.somaxconn": "16"})),
+        ("/HostConfig/Ulimits", json!([{"Name": "nofile", "Hard": 4096, "Soft": 2048}])),
+        ("/HostConfig/LogConfig", json!({"Type": "json-file", "Config": {"max-size": "1m"}})),
+        ("/HostConfig/Dns", json!(["192.0.2.53"])),
+        ("/HostConfig/DnsSearch", json!(["example.test"])),
+        ("/HostConfig/DnsOptions", json!(["ndots:2"])),
+        ("/HostConfig/ExtraHosts", json!(["db:192.0.2.7"])),
+        ("/HostConfig/Devices/0/PathInContainer", json!("/dev/void")),
+        ("/HostConfig/Devices/0/CgroupPermissions", json!("rwm")),
+    ];
+    expect(&station, &job(&image.0, &config, ""), &table);
+}
+
+#[test]
+fn mounts_and_volumes() {
+    let image = Image::make("options-mounts");
+    let volume = Volume::new("longshore-it-volume");
+    let station = Station::with(PERMISSIVE, &["--dev"]);
+    let config = format!(
+        r#"
+        volumes = ["/usr/share:/share:ro,rslave", "local:/mine:z"]
+        mount {{
+          type   = "tmpfs"
+          target = "/scratch"
+          tmpfs_options {{
+            size = 65536
+            mode = 448
+          }}
+        }}
+        mount {{
+          type   = "volume"
+          source = "{0}"
+          target = "/data"
+          volume_options {{
+            no_copy = true
+            labels {{ team = "x" }}
+            driver_config {{
+              name = "local"
+              options {{
+                type   = "tmpfs"
+                device = "tmpfs"
+              }}
+            }}
+          }}
+        }}
+        "#,
+        volume.0
+    );
+    let table = [
+        ("/HostConfig/Mounts/0/TmpfsOptions", json!({"SizeBytes": 65536, "Mode": 448})),
+        ("/HostConfig/Mounts/1/Source", json!(volume.0)),
+        (
+            "/HostConfig/Mounts/1/VolumeOptions",
+            json!({"NoCopy": true, "Labels": {"team": "x"},
+                   "DriverConfig": {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs"}}}),
+        ),
+        ("/HostConfig/Mounts/2/Target", json!("/alloc")),
+        ("/HostConfig/Mounts/3/Target", json!("/alloc/logs")),
+        ("/HostConfig/Mounts/3/ReadOnly", json!(true)),
+        ("/HostConfig/Mounts/4/Target", json!("/local")),
+        ("/HostConfig/Mounts/5/Target", json!("/secrets")),
+        ("/HostConfig/Mounts/6/Source", json!("/usr/share")),
+        ("/HostConfig/Mounts/6/ReadOnly", json!(true)),
+        ("/HostConfig/Mounts/6/BindOptions/Propagation", json!("rslave")),
+    ];
+    expect(&station, &job(&image.0, &config, ""), &table);
+}
+
+#[test]
+fn a_named_network_gives_addresses_and_aliases() {
+    let image = Image::make("options-network");
+    let network = Network::new("longshore-it-options", "198.18.77.0/24");
+    let station = Station::start();
+    let config = format!(
+        r#"
+        network_mode    = "{}"
+        network_aliases = ["db"]
+        ipv4_address    = "198.18.77.9"
+        mac_address     = "02:42:c6:12:4d:09"
+        ports           = ["http"]
+        "#,
+        network.0
+    );
+    let of_network = |key: &str| format!("/NetworkSettings/Networks/{}/{key}", network.0);
+    let group = "network {\n      port \"http\" {\n        to = 8080\n      }\n    }";
+    let (address, mac, aliases) = (of_network("IPAddress"), of_network("MacAddress"), of_network("Aliases/0"));
+    let table = [
+        ("/HostConfig/NetworkMode", json!(network.0)),
+        (address.as_str(), json!("198.18.77.9")),
+        (mac.as_str(), json!("02:42:c6:12:4d:09")),
+        (aliases.as_str(), json!("db")),
+        ("/NetworkSettings/Ports/8080~1udp/0/HostIp", json!("127.0.0.1")),
+    ];
+    expect(&station, &job(&image.0, &config, group), &table);
+}
+
+#[test]
+fn the_operators_defaults_reach_every_container() {
+    let image = Image::make("options-operator");
+    let settings = r#"
+plugin "docker" {
+  config {
+    extra_labels  = ["job_*", "task_name"]
+    pids_limit    = 99
+    oom_score_adj = 11
+    logging {
+      type = "local"
+    }
+    allow_privileged = true
+  }
+}
+"#;
+    let station = Station::with(settings, &["--dev"]);
+    let table = [
+        ("/Config/Labels/com.hashicorp.nomad.job_id", json!("options")),
+        ("/Config/Labels/com.hashicorp.nomad.job_name", json!("options")),
+        ("/Config/Labels/com.hashicorp.nomad.task_name", json!("t")),
+        ("/HostConfig/PidsLimit", json!(99)),
+        ("/HostConfig/OomScoreAdj", json!(11)),
+        ("/HostConfig/LogConfig/Type", json!("local")),
+        ("/HostConfig/Privileged", json!(true)),
+    ];
+    expect(&station, &job(&image.0, "privileged = true", ""), &table);
+    let node = station.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned();
+    let attributes = station.get(&format!("/v1/node/{node}"))["Attributes"].clone();
+    assert_eq!(attributes["driver.docker.privileged.enabled"], "true", "{attributes}");
+    assert_eq!(attributes["driver.docker.pids.limit"], "99");
+    let text = job(&image.0, "pids_limit = 100", "");
+    let said = station.cli(&["job", "run", &station.job("options", &text)]).refused(1);
+    assert!(said.contains("pids_limit cannot be greater than nomad plugin config pids_limit: 99"), "{said}");
+}
+
+#[test]
+fn wrong_keys_and_types_are_found_at_submit() {
+    let station = Station::start();
+    let table = [
+        ("bad_key = 1", "bad_key"),
+        ("pids_limit = \"many\"", "pids_limit"),
+        ("pids_limit = -2", "pids_limit"),
+        ("tty = \"perhaps\"", "tty"),
+        ("ports = \"http\"", "ports"),
+        ("cpu_cfs_period = 2000000", "cpu_cfs_period"),
+        ("isolation = \"hyperv\"", "isolation"),
+        ("mount {\n type = \"nfs\"\n target = \"/a\"\n }", "type"),
+        ("mount {\n type = \"bind\"\n source = \"/a\"\n }", "target"),
+        ("mount {\n target = \"/a\"\n volume_options {\n nocopy = true\n }\n }", "nocopy"),
+        ("devices {\n container_path = \"/a\"\n }", "host_path"),
+        ("logging {\n kind = \"x\"\n }", "kind"),
+        ("auth {\n user = \"x\"\n }", "user"),
+    ];
+    for (line, key) in table {
+        let said = station.cli(&["job", "run", &station.job("options", &job("any:1", line, ""))]).refused(2);
+        assert!(said.contains(key) && said.contains("options.nomad.hcl"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn too_much_memory_is_told_as_such() {
+    let image = Image::make("options-oom");
+    let station = Station::start();
+    let hungry = "x=12345678; while :; do x=$x$x; done";
+    let text = job(&image.0, "", "").replace("while :; do busybox sleep 1; done", hungry);
+    station.cli(&["job", "run", "--detach", &station.job("options", &text)]).ok();
+    let alloc = station.allocation("options");
+    let state = station.until_task(&alloc, "t", "it ends", |state| state["State"] == "dead");
+    let told = state["Events"].to_string();
+    assert!(told.contains("OOM Killed"), "{told}");
+}
+
+/// A volume that goes with the test.
+struct Volume(String);
+
+impl Volume {
+    fn new(name: &str) -> Self {
+        Self(format!("{name}-{}", std::process::id()))
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        run("docker", &["volume", "rm", "-f", &self.0]);
+    }
+}
+
+/// A network of the engine that goes with the test.
+struct Network(String);
+
+impl Network {
+    fn new(name: &str, subnet: &str) -> Self {
+        let network = Self(format!("{name}-{}", std::process::id()));
+        run("docker", &["network", "create", "--subnet", subnet, &network.0]).ok();
+        network
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        run("docker", &["network", "rm", &self.0]);
+    }
+}
