@@ -17,6 +17,7 @@ const DRIVERS: [(&str, &str); 3] = [
 ];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LONGSHORE_DRIVERS");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?);
     let components = match env::var_os("LONGSHORE_DRIVERS") {
@@ -26,7 +27,10 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let mut table = String::from("[\n");
     for ((name, _), component) in DRIVERS.into_iter().zip(components) {
         let file = out.join(format!("{name}.wasm"));
-        fs::write(&file, component)?;
+        // Made anew, never written in place: a build folder may be a hard-linked copy of another's.
+        let fresh = out.join(format!("{name}.wasm.new"));
+        fs::write(&fresh, component)?;
+        fs::rename(&fresh, &file)?;
         table.push_str(&format!("    ({name:?}, include_bytes!({file:?})),\n"));
     }
     fs::write(out.join("drivers.rs"), table + "]\n")?;

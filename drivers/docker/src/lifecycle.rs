@@ -13,7 +13,7 @@ use crate::{
     config::{Auth, Config},
     duration,
     engine::Engine,
-    image::{self, Reference},
+    image::Reference,
     spec::{self, Given},
 };
 
@@ -37,13 +37,15 @@ pub fn start(engine: &impl Engine, task: &Task) -> Result<Started, StartError> {
     let reference = Reference::parse(&spec.image)?;
     let timeout = config.image_pull_timeout.as_deref().or(settings.image_pull_timeout.as_deref());
     let id = create(engine, &config, timeout, &reference, &spec)?;
-    if let Err(error) = engine.start(&id) {
+    let started = engine.start(&id).map_err(|error| error.context(format!("Failed to start container {id}")));
+    let network = started.and_then(|()| match has_own_address(&config, &spec.network) {
+        true => Ok(own_network(&config, task, &engine.inspect(&id)?)),
+        false => Ok(None),
+    });
+    let network = network.inspect_err(|_| {
         // Removing is best effort: `destroy` finds what is left.
         let _ = engine.remove(&id);
-        return Err(error.context(format!("Failed to start container {id}")).into());
-    }
-    let network =
-        if has_own_address(&config, &spec.network) { own_network(&config, task, &engine.inspect(&id)?) } else { None };
+    })?;
     let handle = handle::encode(&Handle { container_id: id.clone(), image: spec.image })?;
     Ok(Started { handle, watch: Watch::Container(id), network })
 }
@@ -156,7 +158,7 @@ fn own_network(config: &Config, task: &Task, container: &Container) -> Option<Dr
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::{cell::RefCell, collections::BTreeSet};
 
     use longshore_sdk::RunState;
 
@@ -168,15 +170,30 @@ mod tests {
         image: bool,
         settings: &'static str,
         failures: RefCell<Vec<(&'static str, Error)>>,
+        /// Fails the call of this number, from 0.
+        nth: Option<(usize, Error)>,
         calls: RefCell<Vec<String>>,
+        containers: RefCell<BTreeSet<String>>,
     }
 
     impl Fake {
         fn failing(failures: &[(&'static str, Error)]) -> Self {
-            Self { image: true, settings: "{}", failures: RefCell::new(failures.to_vec()), calls: RefCell::default() }
+            Self {
+                image: true,
+                settings: "{}",
+                failures: RefCell::new(failures.to_vec()),
+                nth: None,
+                calls: RefCell::default(),
+                containers: RefCell::default(),
+            }
         }
         fn call(&self, name: &str, argument: &str) -> Result<(), Error> {
             self.calls.borrow_mut().push(format!("{name} {argument}"));
+            if let Some((number, error)) =
+                self.nth.as_ref().filter(|(number, _)| number + 1 == self.calls.borrow().len())
+            {
+                return Err(error.clone().context(format!("call {number}")));
+            }
             let mut failures = self.failures.borrow_mut();
             match failures.iter().position(|(call, _)| *call == name) {
                 Some(position) => Err(failures.remove(position).1),
@@ -214,7 +231,9 @@ mod tests {
             self.call("release", reference)
         }
         fn create(&self, spec: &ContainerSpec) -> Result<String, Error> {
-            self.call("create", &spec.name).map(|()| "c1".into())
+            self.call("create", &spec.name)?;
+            self.containers.borrow_mut().insert("c1".into());
+            Ok("c1".into())
         }
         fn start(&self, id: &str) -> Result<(), Error> {
             self.call("start", id)
@@ -223,7 +242,9 @@ mod tests {
             self.call("inspect", id).map(|()| self.container(id))
         }
         fn remove(&self, id: &str) -> Result<(), Error> {
-            self.call("remove", id)
+            self.call("remove", id)?;
+            self.containers.borrow_mut().remove(id);
+            Ok(())
         }
         fn list_own(&self) -> Result<Vec<Container>, Error> {
             self.call("list", "").map(|()| vec![self.container("c1"), self.container("c2")])
@@ -358,5 +379,38 @@ mod tests {
         assert_eq!(soft.calls.borrow()[..2], ["pull redis", "pull redis anonymously"]);
         let hard = Fake::failing(&failure);
         assert!(!start(&hard, &task(r#"{"image": "redis"}"#)).unwrap_err().recoverable);
+    }
+
+    #[test]
+    fn every_call_of_every_operation_fails_once() {
+        let errors = [Error::unavailable("gone"), Error::timeout("slow"), Error::other("odd"), Error::invalid("bad")];
+        let jobs = [
+            r#"{"image": "redis:7"}"#,
+            r#"{"image": "redis"}"#,
+            r#"{"image": "redis:7", "cpu_hard_limit": true}"#,
+            r#"{"image": "redis:7", "load": "redis.tar"}"#,
+            r#"{"image": "redis:7", "network_mode": "back"}"#,
+        ];
+        for job in jobs {
+            let whole = Fake::failing(&[]);
+            let handle = start(&whole, &task(job)).unwrap().handle;
+            for (number, error) in (0..whole.calls.borrow().len()).flat_map(|n| errors.iter().map(move |e| (n, e))) {
+                let fake = Fake { nth: Some((number, error.clone())), ..Fake::failing(&[]) };
+                let failed = start(&fake, &task(job)).unwrap_err();
+                let transient = matches!(error, Error::Unavailable(_) | Error::Timeout(_));
+                let pulling = fake.calls.borrow()[number].starts_with("pull");
+                let expected = transient || (pulling && matches!(error, Error::Other(_)));
+                assert_eq!(failed.recoverable, expected, "{job}, call {number}: {:?}", failed.reason);
+                assert!(failed.reason.text().contains(&format!("call {number}: ")), "{:?}", failed.reason);
+                assert!(fake.containers.borrow().is_empty(), "{job}, call {number}: a container is left");
+            }
+            for number in 0..2 {
+                let fake = Fake { nth: Some((number, errors[0].clone())), ..Fake::failing(&[]) };
+                assert!(destroy(&fake, Some(&handle)).is_err(), "call {number}");
+                destroy(&fake, Some(&handle)).expect("destroying again finishes it");
+            }
+            let fake = Fake { nth: Some((0, errors[0].clone())), ..Fake::failing(&[]) };
+            assert!(recover(&fake, &task(job), &handle).is_err());
+        }
     }
 }

@@ -93,7 +93,7 @@ fn options_of_the_container_itself() {
         cgroupns        = "private"
         runtime         = "runc"
         labels { team = "x" }
-        sysctl { net.core.somaxconn = "16" }
+        sysctl = { "net.core.somaxconn" = "16" }
         ulimit { nofile = "2048:4096" }
         healthchecks { disable = true }
         logging {
@@ -108,8 +108,7 @@ fn options_of_the_container_itself() {
           host_path      = "/dev/null"
           container_path = "/dev/void"
         }
-    "#
-    .replace("net.core.somaxconn =", "\"net.core.somaxconn\" =");
+    "#;
     let table = [
         ("/Config/WorkingDir", json!("/tmp")),
         ("/Config/Hostname", json!("web1")),
@@ -145,7 +144,7 @@ fn options_of_the_container_itself() {
         ("/HostConfig/Devices/0/PathInContainer", json!("/dev/void")),
         ("/HostConfig/Devices/0/CgroupPermissions", json!("rwm")),
     ];
-    expect(&station, &job(&image.0, &config, ""), &table);
+    expect(&station, &job(&image.0, config, ""), &table);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod docker_options;
 mod harness;
 mod help;
 mod life;
+mod podman;
 mod raw_exec;
 mod refusals;
 mod tcp;

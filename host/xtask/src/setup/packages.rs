@@ -21,6 +21,8 @@ pub const FOR_TESTS: &[Package] = &[
     Package { name: "docker.io", proof: "dockerd", purpose: "a Docker Engine to test against" },
     Package { name: "docker-registry", proof: "docker-registry", purpose: "a registry to pull from" },
     Package { name: "openssl", proof: "openssl", purpose: "the registry's certificate" },
+    Package { name: "podman", proof: "podman", purpose: "an engine that speaks Docker's language" },
+    Package { name: "netavark", proof: "/usr/lib/podman/netavark", purpose: "Podman's networks" },
     Package { name: "busybox-static", proof: "busybox", purpose: "test images and the throw-away machine" },
     Package { name: "curl", proof: "curl", purpose: "a second opinion on the HTTP API" },
     Package { name: "clang", proof: "clang", purpose: "the driver written in C" },

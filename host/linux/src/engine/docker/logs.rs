@@ -44,6 +44,7 @@ impl Docker {
             source: None,
             ready: VecDeque::new(),
             pause: Backoff::default(),
+            last_look: false,
             ended: false,
         };
         Ok(Box::pin(stream::unfold(follow, |mut follow| async move {
@@ -76,6 +77,8 @@ struct Follow {
     source: Option<Source>,
     ready: VecDeque<Ready>,
     pause: Backoff,
+    /// Whether the container has ended: what there is now is all.
+    last_look: bool,
     ended: bool,
 }
 
@@ -141,16 +144,23 @@ impl Follow {
         // The two streams are stamped one after the other and stored in any order: look back a little.
         let from = latest.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(Duration::from_secs(1));
         self.reached.iter_mut().for_each(Reached::replay);
-        let query = format!("follow=1&stdout=1&stderr=1&timestamps=1&since={}", from.as_secs());
+        let follow = u8::from(!self.last_look);
+        let query = format!("follow={follow}&stdout=1&stderr=1&timestamps=1&since={}", from.as_secs());
         let body = self.engine.read_stream(&format!("/containers/{}/logs?{query}", self.id)).await?;
         Ok(Source { body, decoder: Decoder::new(terminal) })
     }
 
-    /// The engine has no more. That is the end if the container has ended, and a restart of the engine if not.
+    /// The engine has no more. If the container has ended, that is true once it was read to the end again: an
+    /// engine may stop following before the last words are stored. If it runs, the engine was restarted.
     async fn at_end(&mut self) -> Result<()> {
+        if self.last_look {
+            self.ended = true;
+            return Ok(());
+        }
         match run_state(&self.look().await?.state.unwrap_or_default()) {
             RunState::Exited(_) => {
-                self.ended = true;
+                self.last_look = true;
+                self.source = None;
                 Ok(())
             }
             _ => Err(HostError::Unavailable("the engine closed the output of a running container".into())),

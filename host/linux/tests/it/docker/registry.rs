@@ -108,7 +108,7 @@ impl Registry {
     /// How often the registry was asked for the image's manifest.
     fn asked(&self) -> usize {
         let log = fs::read_to_string(self.dir.path().join("log")).unwrap();
-        log.lines().filter(|line| line.contains("\"GET /v2/longshore-test/web/manifests/")).count()
+        log.lines().filter(|line| line.contains("/v2/longshore-test/web/manifests/1")).count()
     }
 
     fn backend(&self, change: impl FnOnce(&mut DockerConfig)) -> Docker {
@@ -166,12 +166,16 @@ async fn an_open_registry_gives_by_tag_and_digest_and_is_asked_once() {
     let image = docker.pull(&scene.caller, &registry.image(), &PullOptions::default(), &told).await.unwrap();
     assert_eq!(*told.0.lock().unwrap(), ["Downloading image"]);
     let digest = image.digests.iter().find(|digest| digest.starts_with(&registry.address)).unwrap().clone();
-    let one = registry.asked();
+    let first = registry.asked();
     registry.forget_image();
     let options = PullOptions::default();
+    registry.pull(&docker, &options).await.unwrap();
+    let one = registry.asked() - first;
+    assert!(one > 0);
+    registry.forget_image();
     let pulls = (0..5).map(|_| registry.pull(&docker, &options));
     futures_util::future::join_all(pulls).await.into_iter().for_each(|pulled| pulled.unwrap());
-    assert_eq!(registry.asked(), 2 * one, "five pulls at once ask as often as one");
+    assert_eq!(registry.asked() - first, 2 * one, "five pulls at once ask as often as one");
 
     registry.forget_image();
     let pinned = docker.pull(&scene.caller, &digest, &PullOptions::default(), &told).await.unwrap();
