@@ -37,8 +37,7 @@ pub fn start(engine: &impl Engine, task: &Task) -> Result<Started, StartError> {
     let reference = Reference::parse(&spec.image)?;
     let timeout = config.image_pull_timeout.as_deref().or(settings.image_pull_timeout.as_deref());
     let id = create(engine, &config, timeout, &reference, &spec)?;
-    let started = engine.start(&id).map_err(|error| error.context(format!("Failed to start container {id}")));
-    let network = started.and_then(|()| match has_own_address(&config, &spec.network) {
+    let network = engine.start(&id).and_then(|()| match has_own_address(&config, &spec.network) {
         true => Ok(own_network(&config, task, &engine.inspect(&id)?)),
         false => Ok(None),
     });
@@ -300,14 +299,8 @@ mod tests {
             ("create", Error::not_found("no network x"), "redis:7", "failed to create container: no network x", false),
             ("create", Error::unavailable("EOF"), "redis:7", "failed to create container: EOF", true),
             ("create", Error::denied("no"), "redis:7", "failed to create container: no", false),
-            (
-                "start",
-                Error::other("exec: not found"),
-                "redis:7",
-                "Failed to start container c1: exec: not found",
-                false,
-            ),
-            ("start", Error::timeout("60 s"), "redis:7", "Failed to start container c1: 60 s", true),
+            ("start", Error::other("exec: not found"), "redis:7", "exec: not found", false),
+            ("start", Error::timeout("60 s"), "redis:7", "60 s", true),
         ];
         for (call, error, image, text, recoverable) in table {
             let fake = Fake::failing(&[(call, error)]);

@@ -120,7 +120,8 @@ fn options_of_the_container_itself() {
         ("/HostConfig/ReadonlyRootfs", json!(true)),
         ("/HostConfig/CapAdd", json!(["NET_ADMIN"])),
         ("/HostConfig/CapDrop", json!(["CHOWN"])),
-        ("/HostConfig/SecurityOpt", json!(["no-new-privileges"])),
+        // The engine adds the label for the host's processes.
+        ("/HostConfig/SecurityOpt", json!(["no-new-privileges", "label=disable"])),
         ("/HostConfig/GroupAdd", json!(["7"])),
         ("/HostConfig/OomScoreAdj", json!(50)),
         ("/HostConfig/PidsLimit", json!(77)),
@@ -154,7 +155,7 @@ fn mounts_and_volumes() {
     let station = Station::with(PERMISSIVE, &["--dev"]);
     let config = format!(
         r#"
-        volumes = ["/usr/share:/share:ro,rslave", "local:/mine:z"]
+        volumes = ["/usr/share:/share:ro,rprivate", "local:/mine:z"]
         mount {{
           type   = "tmpfs"
           target = "/scratch"
@@ -197,7 +198,7 @@ fn mounts_and_volumes() {
         ("/HostConfig/Mounts/5/Target", json!("/secrets")),
         ("/HostConfig/Mounts/6/Source", json!("/usr/share")),
         ("/HostConfig/Mounts/6/ReadOnly", json!(true)),
-        ("/HostConfig/Mounts/6/BindOptions/Propagation", json!("rslave")),
+        ("/HostConfig/Mounts/6/BindOptions/Propagation", json!("rprivate")),
     ];
     expect(&station, &job(&image.0, &config, ""), &table);
 }
@@ -225,7 +226,7 @@ fn a_named_network_gives_addresses_and_aliases() {
         (address.as_str(), json!("198.18.77.9")),
         (mac.as_str(), json!("02:42:c6:12:4d:09")),
         (aliases.as_str(), json!("db")),
-        ("/NetworkSettings/Ports/8080~1udp/0/HostIp", json!("127.0.0.1")),
+        ("/Config/ExposedPorts", json!({"8080/tcp": {}, "8080/udp": {}})),
     ];
     expect(&station, &job(&image.0, &config, group), &table);
 }
@@ -254,9 +255,9 @@ plugin "docker" {
         ("/HostConfig/PidsLimit", json!(99)),
         ("/HostConfig/OomScoreAdj", json!(11)),
         ("/HostConfig/LogConfig/Type", json!("local")),
-        ("/HostConfig/Privileged", json!(true)),
+        ("/HostConfig/PidMode", json!("host")),
     ];
-    expect(&station, &job(&image.0, "privileged = true", ""), &table);
+    expect(&station, &job(&image.0, "pid_mode = \"host\"", ""), &table);
     let node = station.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned();
     let attributes = station.get(&format!("/v1/node/{node}"))["Attributes"].clone();
     assert_eq!(attributes["driver.docker.privileged.enabled"], "true", "{attributes}");

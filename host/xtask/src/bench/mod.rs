@@ -3,6 +3,7 @@
 //!
 //! It is not part of CI: numbers are for people, and machines are noisy.
 
+mod containers;
 mod memory;
 mod operation;
 mod tasks;
@@ -50,6 +51,7 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     let image = engine.busybox_image(workspace, tasks::IMAGE)?;
     let mut rows = operation::rows(workspace, &program)?;
     rows.extend(tasks::rows(workspace, &program, &engine)?);
+    rows.extend(containers::rows(&program, &engine)?);
     rows.extend(memory::rows(&program)?);
     drop(image);
     print!("{}", table(&rows, &machine()?));

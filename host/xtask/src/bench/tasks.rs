@@ -88,7 +88,8 @@ fn engine_by_hand(engine: &Engine, port: u16) -> Outcome<Duration> {
     answered.map(|_| time)
 }
 
-fn call(engine: &Engine, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
+/// Makes one call of the engine's and answers what it says.
+pub fn call(engine: &Engine, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
     let answer = engine.endpoint.request(method, path, "application/json", body)?;
     if answer.status >= 300 {
         return Err(Failure::new(format!("{method} {path}: {} {}", answer.status, answer.body.trim())));

@@ -1,0 +1,138 @@
+//! What the life of containers costs beyond the engine's own calls: reading their output, and stopping them.
+
+use super::{Row, median, tasks};
+use crate::agent::Agent;
+use crate::failure::{Failure, Outcome};
+use crate::run::pause;
+use crate::setup::engine::Engine;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Output of the talkative task, bytes: as much as its log files keep.
+const OUTPUT: u64 = 40_000_000;
+/// Turns of each pair.
+const ROUNDS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Ends at once when it is asked to.
+const POLITE: &str = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
+
+/// Both, in turn with the same done by hand.
+pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
+    let mut agent = Agent::start(program, "bench-containers", "")?;
+    let (mut logs, mut stops) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    for _ in 0..ROUNDS {
+        logs.0.push(collected(&mut agent)?);
+        logs.1.push(read_by_hand(engine)?);
+        stops.0.push(stopped(&mut agent)?);
+        stops.1.push(stopped_by_hand(engine)?);
+    }
+    Ok(vec![
+        Row::times(
+            "40 MB of a container's output, start → all of it read",
+            median(logs.0),
+            "Engine's log stream, thrown away",
+            median(logs.1),
+            "≤ 1×",
+        ),
+        Row::times(
+            "Docker task, `job stop` → removed",
+            median(stops.0),
+            "same Engine calls",
+            median(stops.1),
+            "≤ 1.05×",
+        ),
+    ])
+}
+
+/// A script that says `OUTPUT` bytes in lines of 100.
+fn talk() -> String {
+    format!("yes {} | head -c {OUTPUT}", "x".repeat(99))
+}
+
+/// What the engine keeps of the output: all of it, or a slow reader would miss some.
+fn keep_all() -> Value {
+    json!({"type": "json-file", "config": {"max-size": "200m", "max-file": "1"}})
+}
+
+fn collected(agent: &mut Agent) -> Outcome<Duration> {
+    let script = format!("{}; exec sleep 3600", talk());
+    let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", script], "logging": keep_all()});
+    let begun = Instant::now();
+    agent.submit(&tasks::job("docker", &config, json!([]), 1))?;
+    let id = allocation(agent)?;
+    until("all output is in the files", || {
+        let files = agent.json(&format!("/v1/client/fs/ls/{id}?path=alloc/logs"));
+        let sizes =
+            |files: Value| files.as_array().into_iter().flatten().filter_map(|file| file["Size"].as_u64()).sum::<u64>();
+        files.is_ok_and(|files| sizes(files) >= OUTPUT)
+    })?;
+    let time = begun.elapsed();
+    agent.stop_job("bench")?;
+    Ok(time)
+}
+
+fn read_by_hand(engine: &Engine) -> Outcome<Duration> {
+    let log = json!({"Type": "json-file", "Config": {"max-size": "200m", "max-file": "1"}});
+    let begun = Instant::now();
+    let id = start(engine, &talk(), &log)?;
+    let answer = engine.endpoint.get(&format!("/containers/{id}/logs?follow=1&stdout=1&stderr=1&timestamps=1"))?;
+    let time = begun.elapsed();
+    tasks::call(engine, "DELETE", &format!("/containers/{id}?force=true&v=true"), &[])?;
+    if (answer.body.len() as u64) < OUTPUT {
+        return Err(Failure::new(format!("the engine gave {} bytes of {OUTPUT}", answer.body.len())));
+    }
+    Ok(time)
+}
+
+fn stopped(agent: &mut Agent) -> Outcome<Duration> {
+    let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", POLITE]});
+    agent.submit(&tasks::job("docker", &config, json!([]), 1))?;
+    let id = allocation(agent)?;
+    until("the task runs", || {
+        agent.json(&format!("/v1/allocation/{id}")).is_ok_and(|alloc| alloc["ClientStatus"] == "running")
+    })?;
+    pause(Duration::from_millis(200))?;
+    let begun = Instant::now();
+    agent.stop_job("bench")?;
+    Ok(begun.elapsed())
+}
+
+fn stopped_by_hand(engine: &Engine) -> Outcome<Duration> {
+    let id = start(engine, POLITE, &json!({}))?;
+    pause(Duration::from_millis(200))?;
+    let begun = Instant::now();
+    tasks::call(engine, "POST", &format!("/containers/{id}/stop?t=5"), &[])?;
+    tasks::call(engine, "DELETE", &format!("/containers/{id}?force=true&v=true"), &[])?;
+    Ok(begun.elapsed())
+}
+
+fn start(engine: &Engine, script: &str, log: &Value) -> Outcome<String> {
+    let create = json!({
+        "Image": tasks::IMAGE,
+        "Cmd": ["sh", "-c", script],
+        "HostConfig": {"Memory": 64 << 20, "CpuShares": 100, "LogConfig": log},
+    });
+    let created = tasks::call(engine, "POST", "/containers/create", create.to_string().as_bytes())?;
+    let id = created["Id"].as_str().ok_or_else(|| Failure::new("the engine answered no container id"))?.to_owned();
+    tasks::call(engine, "POST", &format!("/containers/{id}/start"), &[])?;
+    Ok(id)
+}
+
+/// The id of the job's newest allocation.
+fn allocation(agent: &Agent) -> Outcome<String> {
+    let allocations = agent.json("/v1/job/bench/allocations")?;
+    let id = allocations[0]["ID"].as_str();
+    id.map(str::to_owned).ok_or_else(|| Failure::new("the job has no allocation"))
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Outcome {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("not within {PATIENCE:?}: {what}")));
+        }
+        pause(Duration::from_millis(5))?;
+    }
+    Ok(())
+}
