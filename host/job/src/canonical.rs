@@ -1,11 +1,14 @@
 //! Defaults that depend on something else: the job's type, the group, the other fields.
 //!
 //! Plain defaults are those of the types in [`model`](crate::model); this adds what those types cannot know,
-//! while the document still shows which fields were written.
+//! while the document still shows which fields were written. Old spellings end here, too: a document still has them
+//! as they were written, a job has the one that counts.
 
 use serde_json::{Map, Value};
 
 use crate::model::{Job, JobKind, RestartPolicy};
+
+type Fields = Map<String, Value>;
 
 /// A job with every default filled in, from a tidy document; the error is serde's.
 pub fn complete(mut document: Value) -> Result<Job, serde_json::Error> {
@@ -15,31 +18,40 @@ pub fn complete(mut document: Value) -> Result<Job, serde_json::Error> {
     serde_json::from_value(document)
 }
 
-fn fill_job(job: &mut Map<String, Value>) -> Result<(), serde_json::Error> {
+fn fill_job(job: &mut Fields) -> Result<(), serde_json::Error> {
     if let (Some(id), None) = (job.get("ID").cloned(), job.get("Name")) {
         job.insert("Name".into(), id);
     }
+    // One that is empty, or filled in only when something starts, was complained of already.
+    job.retain(|key, value| key != "Type" || value != "");
     let kind: JobKind = match job.get("Type") {
         Some(kind) => serde_json::from_value(kind.clone())?,
         None => JobKind::default(),
     };
     let restart = serde_json::to_value(RestartPolicy::for_kind(kind))?;
-    let update = job.get("Update").cloned();
+    let name = text(job, "Name");
+    braces(job);
+    let inherited = ["Update", "Reschedule", "Migrate"].map(|key| job.get(key).cloned());
     for group in objects(job.get_mut("TaskGroups")) {
         let restart = over(&restart, group.get("RestartPolicy"));
-        if let Some(base) = &update {
-            let merged = over(base, group.get("Update"));
-            group.insert("Update".into(), merged);
+        for (base, key) in inherited.iter().zip(["Update", "ReschedulePolicy", "Migrate"]) {
+            if let Some(base) = base {
+                let merged = over(base, group.get(key));
+                group.insert(key.into(), merged);
+            }
         }
+        braces(group);
+        let name = format!("{name}-{}", text(group, "Name"));
+        objects(group.get_mut("Services")).for_each(|service| fill_service(service, &name));
         for task in objects(group.get_mut("Tasks")) {
-            fill_task(task, &restart);
+            fill_task(task, &restart, &name);
         }
         group.insert("RestartPolicy".into(), restart);
     }
     Ok(())
 }
 
-fn fill_task(task: &mut Map<String, Value>, restart: &Value) {
+fn fill_task(task: &mut Fields, restart: &Value, group: &str) {
     let merged = over(restart, task.get("RestartPolicy"));
     task.insert("RestartPolicy".into(), merged);
     if let Some(Value::Object(resources)) = task.get_mut("Resources") {
@@ -48,6 +60,70 @@ fn fill_task(task: &mut Map<String, Value>, restart: &Value) {
             resources.insert("CPU".into(), 0.into());
         }
     }
+    if let Some(Value::Object(logs)) = task.get_mut("LogConfig") {
+        match logs.shift_remove("Enabled") {
+            Some(Value::Bool(enabled)) if !logs.contains_key("Disabled") => {
+                logs.insert("Disabled".into(), (!enabled).into());
+            }
+            _ => {}
+        }
+    }
+    if let Some(config) = task.get_mut("Config") {
+        strip_nulls(config);
+    }
+    braces(task);
+    let name = format!("{group}-{}", text(task, "Name"));
+    objects(task.get_mut("Services")).for_each(|service| fill_service(service, &name));
+}
+
+fn fill_service(service: &mut Fields, default: &str) {
+    // The zero of a text means that it was not given.
+    service.retain(|key, value| value != "" || !["Name", "Provider", "AddressMode", "OnUpdate"].contains(&key.as_str()));
+    let name = service.entry("Name").or_insert_with(|| default.into()).as_str().unwrap_or_default().to_owned();
+    let restart = service.get("CheckRestart").cloned();
+    for check in objects(service.get_mut("Checks")) {
+        if text(check, "Name").is_empty() {
+            check.insert("Name".into(), format!("service: {name:?} check").into());
+        }
+        if let Some(base) = &restart {
+            let merged = over(base, check.get("CheckRestart"));
+            check.insert("CheckRestart".into(), merged);
+        }
+    }
+}
+
+/// `$attr.kernel.name` is how Nomad 0.1 wrote `${attr.kernel.name}`.
+fn braces(fields: &mut Fields) {
+    for constraint in objects(fields.get_mut("Constraints")) {
+        for side in ["LTarget", "RTarget"] {
+            let Some(Value::String(target)) = constraint.get_mut(side) else { continue };
+            let name = target.strip_prefix('$').filter(|name| is_fact(name)).map(str::to_owned);
+            if let Some(name) = name {
+                *target = format!("${{{name}}}");
+            }
+        }
+    }
+}
+
+/// Whether a name, without braces, is one of the machine's facts: `attr.kernel.name`, `node.class`, `meta.rack`.
+pub fn is_fact(name: &str) -> bool {
+    let known = ["attr.", "node.", "meta."].iter().any(|root| name.starts_with(root));
+    known && name.chars().all(|letter| letter.is_alphanumeric() || ".-_".contains(letter))
+}
+
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
+fn text(fields: &Fields, key: &str) -> String {
+    fields.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The fields of `base`, those of `given` over them.
@@ -59,6 +135,6 @@ fn over(base: &Value, given: Option<&Value>) -> Value {
     merged
 }
 
-fn objects(list: Option<&mut Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
+fn objects(list: Option<&mut Value>) -> impl Iterator<Item = &mut Fields> {
     list.and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
 }

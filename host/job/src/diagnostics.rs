@@ -33,6 +33,9 @@ pub struct Diagnostic {
     /// JSON pointer into the `Job` document (`/TaskGroups/0/Count`), where one value is to blame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Whether it is an error of a value that could be read: the job can be printed, but not run.
+    #[serde(skip)]
+    pub readable: bool,
     /// Place in the source, where there is one.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
@@ -41,7 +44,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place.
     pub fn error(summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, summary: summary.into(), detail: detail.into(), path: None, location: None }
+        Self {
+            severity: Severity::Error,
+            summary: summary.into(),
+            detail: detail.into(),
+            path: None,
+            readable: false,
+            location: None,
+        }
     }
 
     /// A warning without a place.
@@ -111,6 +121,11 @@ impl Diagnostics {
     /// In the order found.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.items.iter()
+    }
+
+    /// Whether the job cannot even be read.
+    pub fn unreadable(&self) -> bool {
+        self.errors().any(|item| !item.readable)
     }
 
     /// For changing them in place, such as adding the location to a path.

@@ -1,8 +1,12 @@
 //! The `Job` document as others write it: nulls, keys in any case, fields nobody knows.
 //!
 //! [`tidy`] brings it to the form that the HCL reader makes too: known keys in their own case, no nulls, each value
-//! of its type. Refusals and warnings of the table apply here as they do to HCL; only values that say nothing
-//! (null, empty, zero) pass, for tools that write documents fill every field.
+//! of its type. [`print()`] writes it as `nomad job run -output` does: every field of Nomad's own types is there, `null`
+//! or the zero of its type where it was not written. Warnings of the table apply here as they do to HCL; only values
+//! that say nothing (null, empty, zero) pass, for tools that write documents fill every field.
+
+mod print;
+mod support;
 
 use std::collections::HashMap;
 
@@ -10,13 +14,20 @@ use serde_json::{Map, Value};
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source_map::join;
-use crate::spec::{Attribute, Block, Effect, JOB, Kind, Shape};
+use crate::spec::{Absent, Attribute, Block, Effect, JOB, Kind, Shape, is_shorthand};
 use crate::value;
+
+pub use print::print;
+pub use support::unsupported;
 
 /// The document in its tidy form; problems are added to `found` with their JSON pointers.
 pub fn tidy(document: &Value, found: &mut Diagnostics) -> Value {
     Tidier { found }.block(&JOB, document, "").map_or(Value::Null, Value::Object)
 }
+
+/// What labels are in JSON.
+const UNNAMED: Attribute =
+    Attribute { name: "", json: "", kind: Kind::Any, effect: Effect::Acts, absent: Absent::Zero, required: false };
 
 struct Tidier<'a> {
     found: &'a mut Diagnostics,
@@ -40,6 +51,13 @@ impl Tidier<'_> {
         self.found.push(Diagnostic::error(summary, detail).at(at));
     }
 
+    /// As [`Self::error`], of what can be read and printed, but not run.
+    fn judged(&mut self, at: &str, summary: &str, detail: String) {
+        let mut item = Diagnostic::error(summary, detail).at(at);
+        item.readable = true;
+        self.found.push(item);
+    }
+
     fn block(&mut self, spec: &'static Block, value: &Value, at: &str) -> Option<Map<String, Value>> {
         let Value::Object(object) = value else {
             self.error(at, "Incorrect value type", format!("{} must be an object.", spec.json));
@@ -48,7 +66,7 @@ impl Tidier<'_> {
         let fields = Fields::of(object);
         let mut out = Map::new();
         if let Some(key) = spec.label {
-            let label = Attribute { name: key, json: key, kind: Kind::Text, effect: Effect::Acts };
+            let label = Attribute { json: key, kind: Kind::Text, ..UNNAMED };
             self.attribute(&label, &fields, at, &mut out);
         }
         for attribute in spec.attributes {
@@ -57,7 +75,7 @@ impl Tidier<'_> {
         for inner in spec.blocks {
             for key in [Some(inner.json), inner.other_json].into_iter().flatten() {
                 if let Some(value) = fields.get(key) {
-                    self.inner(inner, value, &join(at, key), at, &mut out);
+                    self.inner(inner, value, &join(at, key), &mut out);
                 }
             }
         }
@@ -68,57 +86,73 @@ impl Tidier<'_> {
     }
 
     fn attribute(&mut self, attribute: &Attribute, fields: &Fields, at: &str, out: &mut Map<String, Value>) {
-        let Some(value) = fields.get(attribute.json) else {
+        let Some(value) = fields.get(attribute.json).filter(|_| !is_shorthand(attribute.json)) else {
             return;
         };
         let pointer = join(at, attribute.json);
-        if let Effect::Refused(reason) = attribute.effect {
-            if !says_nothing(value) {
-                self.error(&pointer, format!("{:?} cannot be used here", attribute.json), reason);
-            }
-            return;
-        }
         match value::from_json(attribute.kind, value) {
             Ok(Value::Null) => {}
             Ok(value) => {
+                if let Some(wrong) = value::judge(attribute.kind, &value) {
+                    self.judged(&pointer, &wrong.summary, wrong.detail(attribute.json));
+                }
                 out.insert(attribute.json.into(), value);
             }
             Err(wrong) => self.error(&pointer, &wrong.summary, wrong.detail(attribute.json)),
         }
     }
 
-    fn inner(&mut self, spec: &'static Block, value: &Value, pointer: &str, at: &str, out: &mut Map<String, Value>) {
-        match spec.effect {
-            Effect::Refused(_) | Effect::NoEffect if says_nothing(value) => return,
-            Effect::Refused(reason) => {
-                return self.error(pointer, format!("{:?} cannot be used here", spec.json), reason);
-            }
-            Effect::NoEffect | Effect::Warned(_) => {
-                let summary = match spec.effect {
-                    Effect::Warned(text) => text.to_owned(),
-                    _ => format!("{:?} has no effect on a single machine", spec.json),
-                };
-                self.found.push(Diagnostic::warning(summary, "").at(pointer));
-            }
-            Effect::Acts => {}
+    /// Of what has no effect, if it says anything: tools that write documents fill every field.
+    fn warn(&mut self, effect: Effect, name: &str, value: &Value, at: &str) {
+        let summary = match effect {
+            Effect::NoEffect => format!("{name:?} has no effect on a single machine"),
+            Effect::Warned(text) => text.to_owned(),
+            Effect::Acts | Effect::Refused(_) | Effect::Removed(_) => return,
+        };
+        if !says_nothing(value) {
+            self.found.push(Diagnostic::warning(summary, "").at(at));
         }
+    }
+
+    fn inner(&mut self, spec: &'static Block, value: &Value, pointer: &str, out: &mut Map<String, Value>) {
+        if is_shorthand(spec.json) {
+            return;
+        }
+        self.warn(spec.effect, spec.json, value, pointer);
         match spec.shape {
-            _ if spec.effect == Effect::NoEffect => {}
             Shape::One => {
                 if let Some(value) = self.block(spec, value, pointer) {
                     out.insert(spec.json.into(), Value::Object(value));
                 }
             }
-            Shape::OneInList | Shape::Many => self.list(spec, value, pointer, at, out),
-            Shape::Strings => self.strings(spec, value, pointer, out),
-            Shape::Free if value.is_object() => {
+            Shape::Many => self.list(spec, value, pointer, out),
+            Shape::ByLabel => self.by_label(spec, value, pointer, out),
+            Shape::Strings | Shape::StringsBlock => self.strings(spec, value, pointer, out),
+            Shape::Lists | Shape::Free if value.is_object() => {
                 out.insert(spec.json.into(), value.clone());
             }
-            Shape::Free => self.error(pointer, "Incorrect value type", format!("{} must be an object.", spec.json)),
+            Shape::Lists | Shape::Free => {
+                self.error(pointer, "Incorrect value type", format!("{} must be an object.", spec.json));
+            }
         }
     }
 
-    fn list(&mut self, spec: &'static Block, value: &Value, pointer: &str, at: &str, out: &mut Map<String, Value>) {
+    fn by_label(&mut self, spec: &'static Block, value: &Value, pointer: &str, out: &mut Map<String, Value>) {
+        let Value::Object(entries) = value else {
+            return self.error(pointer, "Incorrect value type", format!("{} must be an object.", spec.json));
+        };
+        let mut all = Map::new();
+        for (label, entry) in entries {
+            let Some(mut block) = self.block(spec, entry, &join(pointer, label)) else { continue };
+            if let Some(key) = spec.label {
+                block.entry(key).or_insert_with(|| label.as_str().into());
+            }
+            all.insert(label.clone(), Value::Object(block));
+        }
+        out.insert(spec.json.into(), Value::Object(all));
+    }
+
+    fn list(&mut self, spec: &'static Block, value: &Value, pointer: &str, out: &mut Map<String, Value>) {
         let Value::Array(items) = value else {
             let detail = format!("{} must be a list.", spec.json);
             return self.error(pointer, "Incorrect value type", detail);
@@ -131,10 +165,6 @@ impl Tidier<'_> {
             if let Value::Array(list) = list {
                 list.push(Value::Object(block));
             }
-        }
-        if spec.shape == Shape::OneInList && items.len() > 1 {
-            let summary = format!("Duplicate {} block", spec.name);
-            self.error(pointer, summary, format!("Only one {} is allowed here ({at}).", spec.name));
         }
     }
 

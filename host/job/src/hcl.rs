@@ -5,7 +5,7 @@
 //! [`spec`](crate::spec) ([`decode`]), each expression being evaluated as it is met ([`eval`]).
 
 mod budget;
-mod convert;
+pub(crate) mod convert;
 mod decode;
 mod dynamic;
 mod eval;
@@ -79,12 +79,14 @@ pub(crate) fn read(source: &Source, options: &ParseOptions, base: PathBuf) -> Re
     };
     let variables = variables::read(&body, source, options, &budget, &mut found);
     evaluator.unset = Some(&variables.unset);
-    let scope = locals::read(&body, source, evaluator, variables.values, &mut found);
+    let scope = locals::read(&body, source, evaluator, variables.values.clone(), &mut found);
     let Some(job) = job.filter(|_| !found.has_errors()) else {
+        variables.complain_of_unset(source, &mut found);
         return Err(found);
     };
-
-    Ok(Decoder::new(evaluator, source, found).job(&JOB, job, &scope))
+    let mut document = Decoder::new(evaluator, source, found).job(&JOB, job, &scope);
+    variables.complain_of_unset(source, &mut document.found);
+    Ok(document)
 }
 
 /// A job file in HCL's JSON form (`{"job": {"example": {…}}}`) as the HCL it stands for.

@@ -23,6 +23,11 @@ pub fn from_json(bytes: &[u8]) -> Result<Parsed, Diagnostics> {
 
 /// As [`from_json`], for JSON at hand.
 pub fn from_value(document: &Value) -> Result<Parsed, Diagnostics> {
+    finish(self::document(document)?)
+}
+
+/// The tidy document of one that others wrote.
+pub(crate) fn document(document: &Value) -> Result<Document, Diagnostics> {
     let inner = document.as_object().and_then(|fields| {
         let mut fields = fields.iter();
         fields.find(|(key, value)| key.eq_ignore_ascii_case("job") && !value.is_null())
@@ -33,10 +38,10 @@ pub fn from_value(document: &Value) -> Result<Parsed, Diagnostics> {
     }
     let mut found = Diagnostics::new();
     let tidy = document::tidy(job, &mut found);
-    if found.has_errors() {
+    if found.unreadable() {
         return Err(found);
     }
-    finish(Document { value: tidy, map: SourceMap::default(), found, damaged: Damaged::default() })
+    Ok(Document { value: tidy, map: SourceMap::default(), found, damaged: Damaged::default() })
 }
 
 /// The `Job` document of a job.

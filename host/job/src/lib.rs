@@ -9,7 +9,8 @@
 //! ```
 //!
 //! * [`spec`] is the language as a table: names in HCL and JSON, types, what is refused or without effect, and why.
-//!   Both readers follow it, so a block is supported for both or for neither.
+//!   Both readers follow it, and so does the printer of [`print_file`], so a block is known to all or to none.
+//! * [`unsupported`] finds what a job says and this version's agent does not act on.
 //! * `hcl` reads HCL2 (and HCL's JSON form): variables, locals, functions, dynamic blocks. What only the machine can
 //!   know, such as `${NOMAD_PORT_http}`, passes through as text.
 //! * `document` reads the `Job` document of Nomad's API as other programs write it.
@@ -70,9 +71,10 @@ mod validate;
 mod value;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use document::unsupported;
 pub use json::{from_json, from_value, to_json};
 pub use model::Job;
-pub use parse::{LARGEST_SOURCE, ParseOptions, Parsed, parse_file, parse_str};
+pub use parse::{LARGEST_SOURCE, ParseOptions, Parsed, parse_file, parse_str, print_file};
 pub use source::{Location, Source};
 pub use source_map::SourceMap;
 pub use suggest::nearest;

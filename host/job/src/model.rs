@@ -8,19 +8,29 @@
 //! are read with `from_json`; plain `serde` reads back what was printed from here.
 
 mod duration;
+mod files;
 mod network;
 mod policy;
 mod resources;
+mod schedule;
+mod service;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use duration::{format_duration, nanoseconds, parse_duration};
+pub use files::{Artifact, ChangeScript, MountOptions, Template, Volume, VolumeMount, Wait};
 pub use network::{Dns, Network, Port};
 pub use policy::{Constraint, Lifecycle, LifecycleHook, RestartMode, RestartPolicy, UpdateStrategy};
-pub use resources::{EphemeralDisk, Logs, Resources};
+pub use resources::{Device, EphemeralDisk, Logs, Resources};
+pub use schedule::{
+    Action, Affinity, Cni, Disconnect, DispatchPayload, Identity, Link, Migrate, Parameterized, Periodic, Reschedule,
+    Scaling, Spread, SpreadTarget, Ui,
+};
+pub use service::{Check, CheckRestart, Service};
 
 /// A job: one or more groups of tasks, submitted under one id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,8 +58,25 @@ pub struct Job {
     pub datacenters: Vec<String>,
     /// Conditions on the machine, for every group.
     pub constraints: Vec<Constraint>,
+    /// Wishes about the machine, for every group; without effect on a single one.
+    pub affinities: Vec<Affinity>,
+    /// Without effect on a single machine.
+    pub spreads: Vec<Spread>,
     /// How running allocations are replaced; each group's own is merged over it.
     pub update: Option<UpdateStrategy>,
+    /// Without effect on a single machine.
+    pub reschedule: Option<Reschedule>,
+    /// Without effect on a single machine.
+    pub migrate: Option<Migrate>,
+    /// Present on jobs that the clock starts.
+    pub periodic: Option<Periodic>,
+    /// Present on jobs that are started by request.
+    pub parameterized_job: Option<Parameterized>,
+    /// As it was written; refused.
+    pub multiregion: Option<Value>,
+    /// What people see of it.
+    #[serde(rename = "UI")]
+    pub ui: Option<Ui>,
     /// Seen by every task as `NOMAD_META_<key>`.
     pub meta: BTreeMap<String, String>,
     /// At least one.
@@ -83,7 +110,15 @@ impl Default for Job {
             all_at_once: false,
             datacenters: vec!["*".into()],
             constraints: Vec::new(),
+            affinities: Vec::new(),
+            spreads: Vec::new(),
             update: None,
+            reschedule: None,
+            migrate: None,
+            periodic: None,
+            parameterized_job: None,
+            multiregion: None,
+            ui: None,
             meta: BTreeMap::new(),
             task_groups: Vec::new(),
             stop: false,
@@ -132,6 +167,10 @@ pub struct TaskGroup {
     pub count: u32,
     /// Conditions on the machine, beside the job's.
     pub constraints: Vec<Constraint>,
+    /// Wishes about the machine; without effect on a single one.
+    pub affinities: Vec<Affinity>,
+    /// Without effect on a single machine.
+    pub spreads: Vec<Spread>,
     /// At least one, and at least one without a lifecycle hook.
     pub tasks: Vec<Task>,
     /// None or one.
@@ -142,6 +181,28 @@ pub struct TaskGroup {
     pub ephemeral_disk: EphemeralDisk,
     /// The job's, with the group's own merged over it.
     pub update: Option<UpdateStrategy>,
+    /// Names under which its ports are found.
+    pub services: Vec<Service>,
+    /// By name; tasks mount them.
+    pub volumes: BTreeMap<String, Volume>,
+    /// The job's, with the group's own merged over it; without effect on a single machine.
+    pub reschedule_policy: Option<Reschedule>,
+    /// Without effect on a single machine.
+    pub migrate: Option<Migrate>,
+    /// Without effect on a single machine.
+    pub disconnect: Option<Disconnect>,
+    /// Bounds for an autoscaler.
+    pub scaling: Option<Scaling>,
+    /// As it was written; refused.
+    pub consul: Option<Value>,
+    /// Nanoseconds the group may run; `None` for ever.
+    pub max_run_duration: Option<i64>,
+    /// Nanoseconds; without effect on a single machine.
+    pub stop_after_client_disconnect: Option<i64>,
+    /// Nanoseconds; without effect on a single machine.
+    pub max_client_disconnect: Option<i64>,
+    /// Without effect on a single machine.
+    pub prevent_reschedule_on_lost: bool,
     /// Seen by the group's tasks as `NOMAD_META_<key>`, over the job's.
     pub meta: BTreeMap<String, String>,
     /// How long to wait, once asked to stop, before the tasks are signalled.
@@ -155,11 +216,24 @@ impl Default for TaskGroup {
             name: String::new(),
             count: 1,
             constraints: Vec::new(),
+            affinities: Vec::new(),
+            spreads: Vec::new(),
             tasks: Vec::new(),
             networks: Vec::new(),
             restart_policy: RestartPolicy::default(),
             ephemeral_disk: EphemeralDisk::default(),
             update: None,
+            services: Vec::new(),
+            volumes: BTreeMap::new(),
+            reschedule_policy: None,
+            migrate: None,
+            disconnect: None,
+            scaling: None,
+            consul: None,
+            max_run_duration: None,
+            stop_after_client_disconnect: None,
+            max_client_disconnect: None,
+            prevent_reschedule_on_lost: false,
             meta: BTreeMap::new(),
             shutdown_delay: Duration::ZERO,
         }
@@ -177,11 +251,44 @@ pub struct Task {
     /// User to run as; empty means the driver's default. May hold `${…}`.
     pub user: String,
     /// What the driver's own schema describes; always a JSON object. Strings may hold `${…}`.
-    pub config: serde_json::Value,
+    pub config: Value,
     /// Environment of the task; keys and values may hold `${…}`.
     pub env: BTreeMap<String, String>,
     /// Conditions on the machine, beside the group's.
     pub constraints: Vec<Constraint>,
+    /// Wishes about the machine; without effect on a single one.
+    pub affinities: Vec<Affinity>,
+    /// Names under which its ports are found.
+    pub services: Vec<Service>,
+    /// Files fetched before it starts.
+    pub artifacts: Vec<Artifact>,
+    /// Files written before it starts.
+    pub templates: Vec<Template>,
+    /// Volumes of the group that it sees.
+    pub volume_mounts: Vec<VolumeMount>,
+    /// Where the payload of a request goes.
+    pub dispatch_payload: Option<DispatchPayload>,
+    /// Commands that people may run in it.
+    pub actions: Vec<Action>,
+    /// The one that every task has, if something is said of it.
+    pub identity: Option<Identity>,
+    /// Further ones.
+    pub identities: Vec<Identity>,
+    /// Bounds for an autoscaler.
+    pub scaling_policies: Vec<Scaling>,
+    /// As they were written; refused.
+    pub secrets: Vec<Value>,
+    /// As it was written; refused.
+    pub vault: Option<Value>,
+    /// As it was written; refused.
+    pub consul: Option<Value>,
+    /// As it was written; refused.
+    #[serde(rename = "CSIPluginConfig")]
+    pub csi_plugin_config: Option<Value>,
+    /// As it was written; refused.
+    pub schedule: Option<Value>,
+    /// Set by Consul Connect; refused.
+    pub kind: String,
     /// What the task may use.
     pub resources: Resources,
     /// The group's, with the task's own merged over it.
@@ -211,9 +318,25 @@ impl Default for Task {
             name: String::new(),
             driver: String::new(),
             user: String::new(),
-            config: serde_json::Value::Object(serde_json::Map::new()),
+            config: Value::Object(serde_json::Map::new()),
             env: BTreeMap::new(),
             constraints: Vec::new(),
+            affinities: Vec::new(),
+            services: Vec::new(),
+            artifacts: Vec::new(),
+            templates: Vec::new(),
+            volume_mounts: Vec::new(),
+            dispatch_payload: None,
+            actions: Vec::new(),
+            identity: None,
+            identities: Vec::new(),
+            scaling_policies: Vec::new(),
+            secrets: Vec::new(),
+            vault: None,
+            consul: None,
+            csi_plugin_config: None,
+            schedule: None,
+            kind: String::new(),
             resources: Resources::default(),
             restart_policy: RestartPolicy::default(),
             meta: BTreeMap::new(),

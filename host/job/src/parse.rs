@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::hcl::{Damaged, Document};
 use crate::model::Job;
 use crate::source::Source;
 use crate::source_map::SourceMap;
-use crate::{canonical, hcl, json, validate};
+use crate::{canonical, document, hcl, json, validate};
 
 /// Bytes a job file, or a file of variables, may have.
 pub const LARGEST_SOURCE: usize = 1 << 20;
@@ -52,6 +52,12 @@ pub struct Parsed {
 
 /// Reads a job file: HCL, HCL's JSON form, or the API's JSON, by content.
 pub fn parse_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
+    let (source, base) = open(path)?;
+    parse(&source, options, base)
+}
+
+/// A file as source, and the directory it is in.
+fn open(path: &Path) -> Result<(Source, PathBuf), Diagnostics> {
     let name = path.display().to_string();
     let refuse =
         |why: String| Diagnostics::from(Diagnostic::error("Failed to read job file", format!("{name}: {why}")));
@@ -66,8 +72,7 @@ pub fn parse_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Diagnos
     std::io::Read::read_to_end(&mut limited, &mut bytes).map_err(|error| refuse(error.to_string()))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| refuse(format!("not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
-    let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    parse(&Source::new(name, text), options, base)
+    Ok((Source::new(name, text), path.parent().unwrap_or(Path::new("")).to_owned()))
 }
 
 /// As [`parse_file`], for text at hand; `name` is what errors call it. File functions, if allowed, look in the
@@ -76,7 +81,23 @@ pub fn parse_str(name: &str, text: &str, options: &ParseOptions) -> Result<Parse
     parse(&Source::new(name, text), options, PathBuf::new())
 }
 
+/// The document that `nomad job run -output` prints for a file, under `Job`: what was written, with every other
+/// field of Nomad's own types `null` or zero. Values out of range are printed as they are and told as diagnostics.
+pub fn print_file(path: &Path, options: &ParseOptions) -> Result<(Value, Diagnostics), Diagnostics> {
+    let (source, base) = open(path)?;
+    let document = document(&source, options, base)?;
+    if document.found.unreadable() {
+        return Err(document.found);
+    }
+    Ok((json!({ "Job": document::print(&document.value) }), document.found))
+}
+
 fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
+    finish(document(source, options, base)?)
+}
+
+/// The document of a source of any form.
+fn document(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Document, Diagnostics> {
     if source.text().len() > LARGEST_SOURCE {
         let detail = format!("{} has more than {LARGEST_SOURCE} bytes.", source.name());
         return Err(Diagnostic::error("Job file too large", detail).into());
@@ -86,17 +107,13 @@ fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parse
         return Err(Diagnostic::error("Missing job block", detail).into());
     }
     if !source.text().trim_start().starts_with('{') {
-        return from_hcl(source, options, base);
+        return hcl::read(source, options, base);
     }
     let document = json::read(source)?;
     if is_hcl_json(&document) {
-        return from_hcl(&hcl::from_hcl_json(source, &document)?, options, base);
+        return hcl::read(&hcl::from_hcl_json(source, &document)?, options, base);
     }
-    json::from_value(&document)
-}
-
-fn from_hcl(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
-    finish(hcl::read(source, options, base)?)
+    json::document(&document)
 }
 
 /// From a tidy document to a job that was validated; all that is wrong is told at once.

@@ -1,24 +1,28 @@
 //! The language as a table: every block and attribute, its name in HCL and in JSON, its type, and what becomes of it.
 //!
-//! One table drives everything that knows names: reading HCL, reading JSON, suggestions, warnings and refusals.
-//! To support a block, give it attributes here, a type in [`model`](crate::model), and take it out of
-//! `refused`.
+//! One table drives everything that knows names: reading HCL, reading and printing JSON, suggestions, warnings and
+//! refusals. A block that the agent learns to act on changes its [`Effect`] here and nothing else: what it may hold
+//! is known already, and [`model`](crate::model) has a place for it.
 
+mod connect;
+mod files;
 mod finish;
 mod group;
 mod job;
-mod refused;
+mod reasons;
+mod service;
 mod task;
 
 use serde_json::{Map, Value};
 
+pub use finish::{is_shorthand, task_alone};
 pub use job::JOB;
 
 /// A block and what it may hold.
 pub struct Block {
-    /// In HCL.
+    /// In HCL; empty for what only JSON has.
     pub name: &'static str,
-    /// In the JSON of the block it stands in.
+    /// In the JSON of the block it stands in; in lower case if [`finish`](Self::finish) of that block spells it out.
     pub json: &'static str,
     /// How often it may stand, and as what it appears in JSON.
     pub shape: Shape,
@@ -36,6 +40,19 @@ pub struct Block {
     pub place: Option<Place>,
     /// The other JSON name that [`place`](Self::place) may choose.
     pub other_json: Option<&'static str>,
+    /// What stands in a printed document where it was not written.
+    pub absent: Absent,
+}
+
+/// What stands in a printed document for what was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// `null`.
+    Null,
+    /// The zero of its type: `""`, `0`, `false`.
+    Zero,
+    /// Nothing, not even its name.
+    Omitted,
 }
 
 /// See [`Block::finish`].
@@ -56,6 +73,7 @@ pub const BLOCK: Block = Block {
     finish: None,
     place: None,
     other_json: None,
+    absent: Absent::Null,
 };
 
 /// How often a block may stand, and as what it appears in JSON.
@@ -63,26 +81,46 @@ pub const BLOCK: Block = Block {
 pub enum Shape {
     /// Once; an object.
     One,
-    /// Once; a list of one object.
-    OneInList,
     /// Any number of times; a list of objects.
     Many,
+    /// Any number of times; an object of objects, by label.
+    ByLabel,
     /// Once, as block or attribute; an object of strings.
     Strings,
+    /// Once, as block only; an object of strings.
+    StringsBlock,
+    /// Once; an object of lists of strings.
+    Lists,
     /// Once; free-form, for a driver's schema to judge.
     Free,
 }
 
 /// An attribute.
 pub struct Attribute {
-    /// In HCL; empty for what only the agent sets.
+    /// In HCL; empty for what only JSON has.
     pub name: &'static str,
-    /// In JSON.
+    /// In JSON; in lower case for a shorthand that [`finish`](Block::finish) spells out.
     pub json: &'static str,
     /// Type of its value.
     pub kind: Kind,
     /// What becomes of it.
     pub effect: Effect,
+    /// What stands in a printed document where it was not written.
+    pub absent: Absent,
+    /// Whether a block without it is an error.
+    pub required: bool,
+}
+
+impl Attribute {
+    const fn effect(mut self, effect: Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
 }
 
 /// Type of an attribute's value.
@@ -100,6 +138,12 @@ pub enum Kind {
     Duration(&'static str),
     /// A list of strings.
     Texts,
+    /// An object of strings.
+    Strings,
+    /// A list of whole numbers from … to …; with what is said of any other.
+    Wholes(i64, i64, &'static str),
+    /// Whatever stands there.
+    Any,
 }
 
 /// What becomes of a block or attribute.
@@ -111,37 +155,29 @@ pub enum Effect {
     NoEffect,
     /// Read and kept, with this warning.
     Warned(&'static str),
-    /// Refused, for this reason.
+    /// Read and kept; the agent refuses it, for this reason, when the job is submitted.
     Refused(&'static str),
+    /// No part of the language any more, for this reason.
+    Removed(&'static str),
 }
 
-/// An attribute the agent acts on.
+/// An attribute the agent acts on; `null` where it was not written.
 const fn attribute(name: &'static str, json: &'static str, kind: Kind) -> Attribute {
-    Attribute { name, json, kind, effect: Effect::Acts }
+    Attribute { name, json, kind, effect: Effect::Acts, absent: Absent::Null, required: false }
 }
 
-/// An attribute of another effect.
-const fn attribute_with(name: &'static str, json: &'static str, kind: Kind, effect: Effect) -> Attribute {
-    Attribute { name, json, kind, effect }
+/// As [`attribute`], but the zero of its type where it was not written.
+const fn plain(name: &'static str, json: &'static str, kind: Kind) -> Attribute {
+    Attribute { absent: Absent::Zero, ..attribute(name, json, kind) }
 }
 
-/// A block that is refused whatever it holds.
-const fn refused(name: &'static str, json: &'static str, reason: &'static str) -> Block {
-    Block { name, json, shape: Shape::Many, effect: Effect::Refused(reason), ..BLOCK }
-}
-
-/// A block that has no effect on a single machine, whatever it holds.
-const fn no_effect(name: &'static str, json: &'static str) -> Block {
-    Block { name, json, shape: Shape::Many, effect: Effect::NoEffect, ..BLOCK }
-}
-
-/// A value that only the agent sets, in JSON.
-const fn set_by_agent(json: &'static str, kind: Kind) -> Attribute {
+/// A value that job files cannot hold, only JSON.
+const fn only_json(json: &'static str, kind: Kind) -> Attribute {
     attribute("", json, kind)
 }
 
-/// A count that fits the model's `u32`.
-const fn count(error: &'static str) -> Kind {
+/// A whole number that fits the model's `u32`.
+const fn whole(error: &'static str) -> Kind {
     Kind::Whole(0, u32::MAX as i64, error)
 }
 
@@ -166,9 +202,9 @@ impl Block {
         self.attributes.iter().map(|attribute| attribute.name).filter(|name| !name.is_empty())
     }
 
-    /// Names of all inner blocks.
+    /// Names of all inner blocks that can be written in HCL.
     pub fn block_names(&self) -> impl Iterator<Item = &'static str> {
-        self.blocks.iter().map(|block| block.name)
+        self.blocks.iter().map(|block| block.name).filter(|name| !name.is_empty())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Single values against the types of the table, from HCL and from JSON.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::hcl::convert::{to_text, to_whole};
 use crate::model::parse_duration;
 use crate::spec::Kind;
 use crate::suggest::did_you_mean;
@@ -33,63 +34,66 @@ impl Wrong {
 /// A value from HCL, where text, numbers and booleans stand for each other and durations are text.
 pub fn from_hcl(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     let wrong = |what: &str| Wrong::required(format!("{what} required"));
+    let as_text = |item: &Value| to_text(item).map(Value::String);
+    let as_whole = |item: &Value| to_whole(item).map(Value::from);
     match kind {
-        Kind::Text => text(value).map(Value::String).ok_or_else(|| wrong("string")),
-        Kind::Choice(names, error) => {
-            let text = text(value).ok_or_else(|| wrong("string"))?;
-            choice(&text, names, error)?;
-            Ok(text.into())
-        }
-        Kind::Bool => match value {
-            Value::Bool(truth) => Ok((*truth).into()),
-            Value::String(text) if text == "true" => Ok(true.into()),
-            Value::String(text) if text == "false" => Ok(false.into()),
-            _ => Err(wrong("bool")),
+        Kind::Any => Ok(value.clone()),
+        Kind::Text | Kind::Choice(..) => as_text(value).ok_or_else(|| wrong("string")),
+        Kind::Bool => to_bool(value).map(Value::from).ok_or_else(|| wrong("bool")),
+        Kind::Whole(..) => as_whole(value).ok_or_else(|| wrong("a whole number")),
+        Kind::Duration(_) => match value {
+            Value::String(text) => parse_duration(text)
+                .map(Value::from)
+                .map_err(|why| Wrong { summary: "Unsuitable duration value".into(), required: why }),
+            other => as_whole(other).ok_or_else(|| wrong("a duration such as \"30s\"")),
         },
-        Kind::Whole(from, to, error) => {
-            let number = whole(value).ok_or_else(|| wrong("a whole number"))?;
-            within(number, from, to, error)
-        }
-        Kind::Duration(error) => {
-            let nanos = match value {
-                Value::String(text) => parse_duration(text)
-                    .map_err(|why| Wrong { summary: "Unsuitable duration value".into(), required: why })?,
-                other => whole(other).ok_or_else(|| wrong("a duration such as \"30s\""))?,
-            };
-            within(nanos, 0, i64::MAX, error)
-        }
-        Kind::Texts => match value {
-            Value::Array(items) => {
-                items.iter().map(|item| text(item).map(Value::String).ok_or_else(|| wrong("list of string"))).collect()
-            }
-            _ => Err(wrong("list of string")),
+        Kind::Texts => list(value, as_text).ok_or_else(|| wrong("list of string")),
+        Kind::Wholes(..) => list(value, as_whole).ok_or_else(|| wrong("list of number")),
+        Kind::Strings => match value {
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(key, item)| Some((key.clone(), as_text(item)?)))
+                .collect::<Option<Map<_, _>>>()
+                .map(Value::Object)
+                .ok_or_else(|| wrong("map of string")),
+            _ => Err(wrong("map of string")),
         },
     }
+}
+
+fn list(value: &Value, item: impl Fn(&Value) -> Option<Value>) -> Option<Value> {
+    value.as_array()?.iter().map(item).collect()
 }
 
 /// A value from API JSON, where types are strict and durations are integer nanoseconds.
 pub fn from_json(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     let wrong = |go: &str| Wrong::required(format!("cannot read {} as Go type {go}", json_type(value)));
     match kind {
-        Kind::Text if value.is_string() => Ok(value.clone()),
-        Kind::Text => Err(wrong("string")),
-        Kind::Choice(..) if !value.is_string() => Err(wrong("string")),
+        Kind::Text | Kind::Choice(..) if !value.is_string() => Err(wrong("string")),
         // Empty means not given; the CLI sends it so.
         Kind::Choice(..) if value == "" => Ok(Value::Null),
-        Kind::Bool if value.is_boolean() => Ok(value.clone()),
-        Kind::Bool => Err(wrong("bool")),
-        Kind::Whole(from, to, error) => match value.as_i64() {
-            Some(number) => within(number, from, to, error),
-            None => Err(wrong("int")),
-        },
-        Kind::Duration(error) => match value.as_i64() {
-            Some(nanos) => within(nanos, 0, i64::MAX, error),
-            None => Err(Wrong::required(format!(
-                "cannot read {} as Go type time.Duration: integer nanoseconds required",
-                json_type(value)
-            ))),
-        },
-        Kind::Choice(..) | Kind::Texts => from_hcl(kind, value),
+        Kind::Bool if !value.is_boolean() => Err(wrong("bool")),
+        Kind::Whole(..) if value.as_i64().is_none() => Err(wrong("int")),
+        Kind::Duration(_) if value.as_i64().is_none() => Err(Wrong::required(format!(
+            "cannot read {} as Go type time.Duration: integer nanoseconds required",
+            json_type(value)
+        ))),
+        _ => from_hcl(kind, value),
+    }
+}
+
+/// What is wrong with a value that has the right type: out of range, or none of those that may stand there.
+pub fn judge(kind: Kind, value: &Value) -> Option<Wrong> {
+    let within = |value: &Value, from: i64, to: i64, error: &str| {
+        let number = value.as_i64().filter(|number| !(from..=to).contains(number))?;
+        Some(Wrong { summary: error.into(), required: format!("Got {number}.") })
+    };
+    match kind {
+        Kind::Choice(names, error) => choice(value.as_str()?, names, error),
+        Kind::Whole(from, to, error) => within(value, from, to, error),
+        Kind::Duration(error) => within(value, 0, i64::MAX, error),
+        Kind::Wholes(from, to, error) => value.as_array()?.iter().find_map(|item| within(item, from, to, error)),
+        _ => None,
     }
 }
 
@@ -104,38 +108,23 @@ fn json_type(value: &Value) -> &'static str {
     }
 }
 
-fn choice(text: &str, names: &[&str], error: &str) -> Result<(), Wrong> {
-    if names.contains(&text) {
-        return Ok(());
+fn choice(text: &str, names: &[&str], error: &str) -> Option<Wrong> {
+    // What is filled in when the task starts cannot be judged yet.
+    if names.contains(&text) || text.is_empty() || text.contains("${") {
+        return None;
     }
     let hint = did_you_mean(text, names.iter().copied());
-    Err(Wrong {
+    Some(Wrong {
         summary: format!("{error}: {text:?}"),
         required: format!("It must be one of {}.{hint}", names.join(", ")),
     })
 }
 
-fn within(number: i64, from: i64, to: i64, error: &str) -> Result<Value, Wrong> {
-    if (from..=to).contains(&number) {
-        Ok(number.into())
-    } else {
-        Err(Wrong { summary: error.into(), required: format!("Got {number}.") })
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
+fn to_bool(value: &Value) -> Option<bool> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn whole(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
+        Value::Bool(truth) => Some(*truth),
         Value::String(text) => text.parse().ok(),
         _ => None,
     }
 }
+

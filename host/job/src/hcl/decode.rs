@@ -15,7 +15,7 @@ use super::{Damaged, Document, header};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
 use crate::source_map::{SourceMap, join};
-use crate::spec::{self, Effect, Shape};
+use crate::spec::{self, Effect, Kind, Shape};
 use crate::suggest::did_you_mean;
 use crate::value;
 
@@ -66,6 +66,9 @@ impl<'a> Decoder<'a> {
             out.insert("TaskGroups".into(), Value::Array(groups));
         }
         self.fill(spec, &Instance::of(block), scope, "", &mut out);
+        if let Some(label) = block.labels.first() {
+            out.entry("Name").or_insert_with(|| label.as_str().into());
+        }
         let Self { found, damaged, map, .. } = self;
         Document { value: Value::Object(out), map, found, damaged }
     }
@@ -79,12 +82,8 @@ impl<'a> Decoder<'a> {
         for task in job.body.get_blocks("task") {
             let at = format!("/TaskGroups/{}", groups.len());
             self.map.note(&at, Some(header(task)));
-            let mut group = Map::new();
-            if let Some(label) = task.labels.first() {
-                group.insert("Name".into(), label.as_str().into());
-            }
-            self.one(task_spec, &Instance::of(task), scope, &at, &mut group);
-            groups.push(Value::Object(group));
+            let value = self.body(task_spec, &Instance::of(task), scope, &format!("{at}/Tasks/0"));
+            groups.push(spec::task_alone(value));
         }
         groups
     }
@@ -96,6 +95,14 @@ impl<'a> Decoder<'a> {
 
     pub(super) fn complain(&mut self, place: Range<usize>, summary: &str, detail: impl Into<String>) {
         self.error(Fault::new(place, summary, detail));
+    }
+
+    /// As [`Self::complain`], of what can be read and printed, but not run.
+    fn judged(&mut self, place: Range<usize>, summary: &str, detail: String) {
+        self.errors += 1;
+        let mut item = Fault::new(place, summary, detail).diagnostic(self.source);
+        item.readable = true;
+        self.found.push(item);
     }
 
     fn warn(&mut self, place: Range<usize>, summary: String, detail: String) {
@@ -126,11 +133,20 @@ impl<'a> Decoder<'a> {
                 Structure::Block(block) => self.block(spec, block, scope, at, out),
             }
         }
+        self.required(spec, instance);
         if let Some(Err(summary)) = spec.finish.map(|finish| finish(out)) {
             self.complain(instance.place.clone(), &summary, String::new());
         }
         if self.errors > before {
             self.damaged.insert(at.to_owned());
+        }
+    }
+
+    fn required(&mut self, spec: &spec::Block, instance: &Instance) {
+        let missing = |attribute: &&spec::Attribute| attribute.required && !instance.body.has_attribute(attribute.name);
+        for attribute in spec.attributes.iter().filter(missing) {
+            let detail = format!("The argument {:?} is required, but no definition was found.", attribute.name);
+            self.complain(instance.place.clone(), "Missing required argument", detail);
         }
     }
 
@@ -179,6 +195,9 @@ impl<'a> Decoder<'a> {
             Ok(value) => {
                 self.map.note(&pointer, attribute.value.span());
                 self.places(&attribute.value, &pointer);
+                if let Some(wrong) = value::judge(known.kind, &value) {
+                    self.judged(span(&attribute.value), &wrong.summary, wrong.detail(name));
+                }
                 out.insert(known.json.into(), value);
             }
             Err(wrong) => self.complain(span(&attribute.value), &wrong.summary, wrong.detail(name)),
@@ -188,7 +207,7 @@ impl<'a> Decoder<'a> {
     /// Whether something may stand here; warns or complains as its effect says.
     fn accept(&mut self, effect: Effect, name: &str, place: Range<usize>) -> bool {
         match effect {
-            Effect::Acts => true,
+            Effect::Acts | Effect::Refused(_) => true,
             Effect::NoEffect => {
                 let summary = format!("{name:?} has no effect on a single machine");
                 self.warn(place, summary, String::new());
@@ -198,7 +217,7 @@ impl<'a> Decoder<'a> {
                 self.warn(place, text.to_owned(), String::new());
                 true
             }
-            Effect::Refused(reason) => {
+            Effect::Removed(reason) => {
                 self.complain(place, &format!("{name:?} cannot be used here"), reason);
                 false
             }
@@ -237,10 +256,10 @@ impl<'a> Decoder<'a> {
         out: &mut Map<String, Value>,
     ) {
         let place = instance.place.clone();
-        if !self.accept(spec.effect, spec.name, place.clone()) || spec.effect == Effect::NoEffect {
+        if !self.accept(spec.effect, spec.name, place.clone()) {
             return;
         }
-        let alone = !matches!(spec.shape, Shape::Many);
+        let alone = !matches!(spec.shape, Shape::Many | Shape::ByLabel);
         if alone && out.contains_key(spec.json) {
             let before = self.map.find(&join(at, spec.json));
             let before = before.map(|place| format!(" Another was defined at {place}.")).unwrap_or_default();
@@ -254,7 +273,7 @@ impl<'a> Decoder<'a> {
                 let value = self.body(spec, instance, scope, &list);
                 out.insert(spec.json.into(), Value::Object(value));
             }
-            Shape::Strings => {
+            Shape::Strings | Shape::StringsBlock => {
                 self.map.note(&list, Some(place));
                 let value = self.strings(instance.body, scope, &list);
                 out.insert(spec.json.into(), Value::Object(value));
@@ -264,7 +283,13 @@ impl<'a> Decoder<'a> {
                 let value = self.free(instance.body, scope, &list);
                 out.insert(spec.json.into(), Value::Object(value));
             }
-            Shape::OneInList | Shape::Many => self.listed(spec, instance, scope, at, out),
+            Shape::Lists => {
+                self.map.note(&list, Some(place));
+                let value = self.lists(instance.body, scope);
+                out.insert(spec.json.into(), Value::Object(value));
+            }
+            Shape::Many => self.listed(spec, instance, scope, at, out),
+            Shape::ByLabel => self.by_label(spec, instance, scope, &list, out),
         }
     }
 
@@ -291,6 +316,44 @@ impl<'a> Decoder<'a> {
         let inner = std::mem::replace(&mut self.map, outer);
         self.map.graft(&format!("{}/{}", join(at, key), count(out, key)), inner);
         push(out, key, value);
+    }
+
+    /// `volume "data" { … }`: an entry of the map, under its label.
+    fn by_label(
+        &mut self,
+        spec: &'static spec::Block,
+        instance: &Instance,
+        scope: &Scope,
+        at: &str,
+        out: &mut Map<String, Value>,
+    ) {
+        let label = instance.labels.first().map(|(label, _)| label.clone()).unwrap_or_default();
+        let pointer = join(at, &label);
+        if out.get(spec.json).is_some_and(|known| known.get(&label).is_some()) {
+            let detail = format!("There is another {} block named {label:?}.", spec.name);
+            return self.complain(instance.place.clone(), &format!("Duplicate {} block", spec.name), detail);
+        }
+        self.map.note(&pointer, Some(instance.place.clone()));
+        let value = self.body(spec, instance, scope, &pointer);
+        if let Value::Object(fields) = out.entry(spec.json).or_insert_with(|| Value::Object(Map::new())) {
+            fields.insert(label, Value::Object(value));
+        }
+    }
+
+    /// `header { Accept = ["text/plain"] }`: every value a list of texts.
+    fn lists(&mut self, body: &Body, scope: &Scope) -> Map<String, Value> {
+        let mut out = Map::new();
+        for attribute in body.attributes() {
+            let name = attribute.key.as_str();
+            match self.evaluator.value(&attribute.value, scope).map(|value| value::from_hcl(Kind::Texts, &value)) {
+                Ok(Ok(value)) => {
+                    out.insert(name.into(), value);
+                }
+                Ok(Err(wrong)) => self.complain(span(&attribute.value), &wrong.summary, wrong.detail(name)),
+                Err(fault) => self.error(fault),
+            }
+        }
+        out
     }
 
     /// `env { A = "b" }`: every value as text.

@@ -4,7 +4,7 @@
 //! limits, and fails on names it does not know, which in a job file are most of them: `${NOMAD_PORT_http}` is for
 //! the machine to fill in. So the tree is walked here.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use hcl_edit::Span;
@@ -40,7 +40,7 @@ pub struct Evaluator<'a> {
     /// What may still be produced.
     pub budget: &'a Budget,
     /// Variables without a value; using one is an error of its own.
-    pub unset: Option<&'a HashSet<String>>,
+    pub unset: Option<&'a BTreeMap<String, Range<usize>>>,
 }
 
 impl Evaluator<'_> {

@@ -1,6 +1,7 @@
 //! Free-form bodies, such as `config`: no table says what may stand there, the driver's schema will.
 
 use hcl_edit::Span;
+use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Body, Structure};
 use serde_json::{Map, Value};
 
@@ -10,6 +11,7 @@ use crate::source_map::join;
 
 impl Decoder<'_> {
     /// Attributes become values, and blocks lists of maps: `mount { … } mount { … }` is `"mount": [{…}, {…}]`.
+    /// A map that is written out, `labels = { … }`, is the same as a block: `"labels": [{…}]`.
     pub(super) fn free(&mut self, body: &Body, scope: &Scope, at: &str) -> Map<String, Value> {
         let mut out = Map::new();
         for structure in body.iter() {
@@ -18,10 +20,12 @@ impl Decoder<'_> {
                     let name = attribute.key.as_str();
                     let pointer = join(at, name);
                     self.map.note(&pointer, attribute.value.span());
-                    self.places(&attribute.value, &pointer);
+                    let is_map = matches!(attribute.value, Expression::Object(_));
+                    let inner = if is_map { join(&pointer, "0") } else { pointer };
+                    self.places(&attribute.value, &inner);
                     match self.evaluator.value(&attribute.value, scope) {
-                        Ok(Value::Null) => {}
                         Ok(value) => {
+                            let value = if is_map { Value::from(vec![value]) } else { value };
                             out.insert(name.into(), value);
                         }
                         Err(fault) => self.error(fault),

@@ -93,9 +93,14 @@ impl Writer {
                 _ if value.is_null() || key == "//" => {}
                 Some(inner) => match inner.shape {
                     Shape::Strings => self.attribute(key, single(value))?,
-                    Shape::Free => {
+                    Shape::StringsBlock | Shape::Lists => {
                         self.line(&format!("{key} {{"));
                         self.attributes(object(single(value), key)?)?;
+                        self.line("}");
+                    }
+                    Shape::Free => {
+                        self.line(&format!("{key} {{"));
+                        self.free(object(single(value), key)?)?;
                         self.line("}");
                     }
                     _ => self.blocks(inner, value)?,
@@ -111,11 +116,27 @@ impl Writer {
         fields.iter().filter(|(key, _)| *key != "//").try_for_each(|(k, v)| self.attribute(k, v))
     }
 
-    fn attribute(&mut self, key: &str, value: &Value) -> Written {
+    /// Maps stay maps here, which parentheses say: written out bare they would be blocks.
+    fn free(&mut self, fields: &Map<String, Value>) -> Written {
+        for (key, value) in fields.iter().filter(|(key, _)| *key != "//") {
+            self.name(key)?;
+            self.out.push_str("(");
+            self.value(value)?;
+            self.line(")");
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, key: &str) -> Written {
         if hcl_edit::Ident::try_new(key).is_err() {
             return Err(format!("{key:?} is not a valid argument name"));
         }
         self.out.push_str(&format!("{key} = "));
+        Ok(())
+    }
+
+    fn attribute(&mut self, key: &str, value: &Value) -> Written {
+        self.name(key)?;
         self.value(value)?;
         self.out.push('\n');
         Ok(())

@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         let Some(TraversalOperator::GetAttr(name)) = path.operators.first().map(|step| step.value()) else {
             return Ok(());
         };
-        if root != "var" || !self.unset.is_some_and(|unset| unset.contains(name.as_str())) {
+        if root != "var" || !self.unset.is_some_and(|unset| unset.contains_key(name.as_str())) {
             return Ok(());
         }
         let (summary, detail) = unset_variable(name.as_str());

@@ -2,7 +2,8 @@
 
 mod given;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
@@ -14,6 +15,7 @@ use super::eval::{Evaluator, Unknown};
 use super::fault::{Fault, Outcome};
 use super::functions::{Files, Functions};
 use super::header;
+use super::reference::unset_variable;
 use super::scope::Scope;
 use super::types::Type;
 use crate::ParseOptions;
@@ -25,7 +27,20 @@ use crate::suggest::did_you_mean;
 #[derive(Default)]
 pub struct Variables {
     pub values: Map<String, Value>,
-    pub unset: HashSet<String>,
+    /// With the places where they are declared.
+    pub unset: BTreeMap<String, Range<usize>>,
+}
+
+impl Variables {
+    /// Complains of every variable without a value that was not complained of where it is used.
+    pub fn complain_of_unset(&self, source: &Source, found: &mut Diagnostics) {
+        for (name, place) in &self.unset {
+            let (summary, detail) = unset_variable(name);
+            if !found.errors().any(|item| item.summary == summary) {
+                found.push(Fault::new(place.clone(), summary, detail).diagnostic(source));
+            }
+        }
+    }
 }
 
 /// One declared variable.
@@ -38,7 +53,7 @@ struct Variable<'b> {
     /// What the value came from, for error messages.
     origin: &'static str,
     rules: Vec<&'b Block>,
-    place: std::ops::Range<usize>,
+    place: Range<usize>,
 }
 
 /// Reads `variable` and `variables` blocks and fills in values: default < environment < files < options.
@@ -176,7 +191,7 @@ impl<'b> Reader<'b, '_> {
         let mut variables = Variables::default();
         for variable in std::mem::take(&mut self.declared) {
             let Some(value) = variable.value.clone() else {
-                variables.unset.insert(variable.name);
+                variables.unset.insert(variable.name, variable.place);
                 continue;
             };
             for rule in &variable.rules {

@@ -2,12 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Cni;
+
 /// The network an allocation lives in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Network {
     /// `host`, `bridge`, `none` or `cni/<name>`; empty means `host`.
     pub mode: String,
+    /// Interface of the machine; without effect.
+    pub device: String,
+    /// Without effect.
+    #[serde(rename = "CIDR")]
+    pub cidr: String,
+    /// Without effect.
+    #[serde(rename = "IP")]
+    pub ip: String,
+    /// Megabits; without effect.
+    #[serde(rename = "MBits")]
+    pub mbits: Option<u64>,
+    /// Options of a network plugin.
+    #[serde(rename = "CNI")]
+    pub cni: Option<Cni>,
     /// Host name inside the allocation's network; empty means the engine's default. May hold `${…}`.
     pub hostname: String,
     /// Resolver settings inside the allocation's network.

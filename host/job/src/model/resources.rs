@@ -1,8 +1,9 @@
 //! What a task or an allocation may use.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Network;
+use super::{Affinity, Constraint, Network};
 
 /// What a task may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,11 +24,57 @@ pub struct Resources {
     /// Networks in the legacy place (`resources { network { … } }`); none or one.
     #[serde(rename = "Networks")]
     pub networks: Vec<Network>,
+    /// MiB of disk, which a task cannot ask for; refused.
+    #[serde(rename = "DiskMB")]
+    pub disk_mb: u64,
+    /// Without effect.
+    #[serde(rename = "IOPS")]
+    pub iops: u64,
+    /// MiB for the secrets directory; 0 for the default.
+    #[serde(rename = "SecretsMB")]
+    pub secrets_mb: u64,
+    /// Devices it needs.
+    #[serde(rename = "Devices")]
+    pub devices: Vec<Device>,
+    /// As it was written; refused.
+    #[serde(rename = "NUMA")]
+    pub numa: Option<Value>,
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { cpu: 100, cores: 0, memory_mb: 300, memory_max_mb: 0, networks: Vec::new() }
+        Self {
+            cpu: 100,
+            cores: 0,
+            memory_mb: 300,
+            memory_max_mb: 0,
+            networks: Vec::new(),
+            disk_mb: 0,
+            iops: 0,
+            secrets_mb: 0,
+            devices: Vec::new(),
+            numa: None,
+        }
+    }
+}
+
+/// A device that a task needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Device {
+    /// `<type>`, `<vendor>/<type>` or `<vendor>/<type>/<name>`.
+    pub name: String,
+    /// How many of them.
+    pub count: u32,
+    /// Conditions on the device.
+    pub constraints: Vec<Constraint>,
+    /// Wishes about the device.
+    pub affinities: Vec<Affinity>,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self { name: String::new(), count: 1, constraints: Vec::new(), affinities: Vec::new() }
     }
 }
 

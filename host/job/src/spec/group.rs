@@ -1,9 +1,9 @@
-//! The `group` block, its network and its ports.
+//! The `group` block, its network and its ports, its volumes and policies.
 
 use super::Effect::{NoEffect, Refused, Warned};
-use super::Kind::{Bool, Choice, Duration, Text, Texts, Whole};
-use super::{Attribute, BLOCK, Block, Kind, Shape, attribute, attribute_with, count, finish, job};
-use super::{no_effect, refused::group as refused, size, task};
+use super::Kind::{Any, Bool, Choice, Duration, Strings, Text, Texts, Whole};
+use super::{Attribute, BLOCK, Block, Kind, Shape, attribute, finish, job, only_json, plain, reasons};
+use super::{service, size, task, whole};
 
 /// A group of tasks.
 pub static GROUP: Block = Block {
@@ -20,27 +20,28 @@ pub static GROUP: Block = Block {
         &job::META,
         &job::CONSTRAINT,
         &job::UPDATE,
-        &no_effect("affinity", "Affinities"),
-        &no_effect("spread", "Spreads"),
-        &no_effect("reschedule", "ReschedulePolicy"),
-        &no_effect("migrate", "Migrate"),
-        &no_effect("disconnect", "Disconnect"),
-        &no_effect("scaling", "Scaling"),
-        &refused::SERVICE,
-        &refused::VOLUME,
-        &refused::CONSUL,
-        &refused::VAULT,
+        &job::AFFINITY,
+        &job::SPREAD,
+        &job::RESCHEDULE,
+        &job::MIGRATE,
+        &DISCONNECT,
+        &SCALING,
+        &service::SERVICE,
+        &VOLUME,
+        &CONSUL,
+        &task::INHERITED_VAULT,
+        &task::INHERITED_SECRET,
     ],
     ..BLOCK
 };
 
 const ATTRIBUTES: &[Attribute] = &[
-    attribute("count", "Count", count("Task group count can't be negative")),
+    attribute("count", "Count", whole("Task group count can't be negative")),
     attribute("shutdown_delay", "ShutdownDelay", SHUTDOWN_DELAY),
-    attribute_with("max_run_duration", "MaxRunDuration", ANY_DURATION, Refused(refused::MAX_RUN)),
-    attribute_with("stop_after_client_disconnect", "StopAfterClientDisconnect", LOST, NoEffect),
-    attribute_with("max_client_disconnect", "MaxClientDisconnect", LOST, NoEffect),
-    attribute_with("prevent_reschedule_on_lost", "PreventRescheduleOnLost", Bool, NoEffect),
+    attribute("max_run_duration", "MaxRunDuration", ANY_DURATION).effect(Refused(reasons::LATER)),
+    attribute("stop_after_client_disconnect", "StopAfterClientDisconnect", LOST).effect(NoEffect),
+    attribute("max_client_disconnect", "MaxClientDisconnect", LOST).effect(NoEffect),
+    attribute("prevent_reschedule_on_lost", "PreventRescheduleOnLost", Bool).effect(NoEffect),
 ];
 
 /// Of groups and of tasks.
@@ -52,17 +53,24 @@ const LOST: Kind = Duration("must be a positive value");
 pub static NETWORK: Block = Block {
     name: "network",
     json: "Networks",
-    shape: Shape::OneInList,
+    shape: Shape::Many,
     attributes: &[
-        attribute("mode", "Mode", Text),
-        attribute("hostname", "Hostname", Text),
-        attribute_with("mbits", "MBits", size("mbits can't be negative"), Warned(MBITS)),
+        plain("mode", "Mode", Text),
+        plain("device", "Device", Text).effect(NoEffect),
+        plain("cidr", "CIDR", Text).effect(NoEffect),
+        plain("ip", "IP", Text).effect(NoEffect),
+        plain("hostname", "Hostname", Text),
+        attribute("mbits", "MBits", size("mbits can't be negative")).effect(Warned(MBITS)),
+        attribute("dynamic_ports", "dynamic_ports", Any).effect(Warned(LEGACY_PORTS)),
+        attribute("reserved_ports", "reserved_ports", Any).effect(Warned(LEGACY_PORTS)),
     ],
-    blocks: &[&PORT, &DNS, &refused::CNI],
+    blocks: &[&PORT, &DNS, &CNI],
+    finish: Some(finish::network),
     ..BLOCK
 };
 
 const MBITS: &str = "mbits has been deprecated as of Nomad 0.12.0. Please remove mbits from the network block";
+const LEGACY_PORTS: &str = "lists of ports are the form of Nomad 0.1; `longshore job fmt --upgrade` writes port blocks";
 
 static PORT: Block = Block {
     name: "port",
@@ -70,10 +78,10 @@ static PORT: Block = Block {
     shape: Shape::Many,
     label: Some("Label"),
     attributes: &[
-        attribute("static", "Value", Whole(0, 65_535, "Static port cannot be greater than 65535")),
-        attribute("to", "To", Whole(-1, 65_535, PORT_TO)),
-        attribute("host_network", "HostNetwork", Text),
-        attribute("ignore_collision", "IgnoreCollision", Bool),
+        plain("static", "Value", Whole(0, 65_535, "Static port cannot be greater than 65535")),
+        plain("to", "To", Whole(-1, 65_535, PORT_TO)),
+        plain("host_network", "HostNetwork", Text),
+        plain("ignore_collision", "IgnoreCollision", Bool),
     ],
     place: Some(finish::port_list),
     other_json: Some("ReservedPorts"),
@@ -81,6 +89,10 @@ static PORT: Block = Block {
 };
 
 const PORT_TO: &str = "A port cannot be mapped to a negative value (but -1) or to a port greater than 65535";
+/// Said of a number that no port has.
+pub const NO_PORT: &str = "a port is a number from 0 to 65535";
+/// A number of a port.
+pub const PORT_NUMBER: Kind = Whole(0, 65_535, NO_PORT);
 
 static DNS: Block = Block {
     name: "dns",
@@ -93,12 +105,20 @@ static DNS: Block = Block {
     ..BLOCK
 };
 
+static CNI: Block = Block {
+    name: "cni",
+    json: "CNI",
+    effect: Refused(reasons::LATER),
+    attributes: &[attribute("args", "Args", Strings)],
+    ..BLOCK
+};
+
 /// Of groups and of tasks.
 pub static RESTART: Block = Block {
     name: "restart",
     json: "RestartPolicy",
     attributes: &[
-        attribute("attempts", "Attempts", count("attempts can't be negative")),
+        attribute("attempts", "Attempts", whole("attempts can't be negative")),
         attribute("interval", "Interval", Duration("Interval can not be less than 5s")),
         attribute("delay", "Delay", Duration("Delay can't be negative")),
         attribute("mode", "Mode", Choice(&["fail", "delay"], "Unsupported restart mode")),
@@ -113,7 +133,83 @@ static EPHEMERAL_DISK: Block = Block {
     attributes: &[
         attribute("size", "SizeMB", size("minimum DiskMB value is 10")),
         attribute("sticky", "Sticky", Bool),
-        attribute_with("migrate", "Migrate", Bool, NoEffect),
+        attribute("migrate", "Migrate", Bool).effect(NoEffect),
+    ],
+    ..BLOCK
+};
+
+static DISCONNECT: Block = Block {
+    name: "disconnect",
+    json: "Disconnect",
+    effect: NoEffect,
+    attributes: &[
+        attribute("lost_after", "LostAfter", LOST),
+        attribute("stop_on_client_after", "StopOnClientAfter", LOST),
+        attribute("replace", "Replace", Bool),
+        attribute("reconcile", "Reconcile", Text),
+    ],
+    ..BLOCK
+};
+
+static SCALING: Block = Block {
+    name: "scaling",
+    json: "Scaling",
+    effect: NoEffect,
+    attributes: SCALING_ATTRIBUTES,
+    blocks: &[&POLICY],
+    finish: Some(finish::scaling),
+    ..BLOCK
+};
+
+/// Of groups and of tasks.
+pub const SCALING_ATTRIBUTES: &[Attribute] = &[
+    attribute("min", "Min", whole("minimum count must be specified and non-negative")),
+    attribute("max", "Max", whole("maximum count must be specified and non-negative")),
+    attribute("enabled", "Enabled", Bool),
+    plain("type", "Type", Text),
+    plain("", "ID", Text),
+    plain("", "Namespace", Text),
+    only_json("Target", Any),
+    plain("", "CreateIndex", size("an index can't be negative")),
+    plain("", "ModifyIndex", size("an index can't be negative")),
+];
+
+/// What an autoscaler is told.
+pub static POLICY: Block = Block { name: "policy", json: "Policy", shape: Shape::Free, ..BLOCK };
+
+static VOLUME: Block = Block {
+    name: "volume",
+    json: "Volumes",
+    shape: Shape::ByLabel,
+    label: Some("Name"),
+    effect: Refused(reasons::LATER),
+    attributes: &[
+        plain("type", "Type", Text),
+        plain("source", "Source", Text),
+        plain("read_only", "ReadOnly", Bool),
+        plain("sticky", "Sticky", Bool),
+        plain("access_mode", "AccessMode", Text),
+        plain("attachment_mode", "AttachmentMode", Text),
+        plain("per_alloc", "PerAlloc", Bool),
+    ],
+    blocks: &[&Block {
+        name: "mount_options",
+        json: "MountOptions",
+        attributes: &[plain("fs_type", "FSType", Text), attribute("mount_flags", "MountFlags", Texts)],
+        ..BLOCK
+    }],
+    ..BLOCK
+};
+
+/// Of groups and of tasks.
+pub static CONSUL: Block = Block {
+    name: "consul",
+    json: "Consul",
+    effect: Refused(reasons::CONSUL),
+    attributes: &[
+        plain("namespace", "Namespace", Text),
+        plain("cluster", "Cluster", Text),
+        plain("partition", "Partition", Text),
     ],
     ..BLOCK
 };

@@ -56,13 +56,17 @@ impl Reader<'_, '_> {
         did_you_mean(name, self.index.keys().map(String::as_str))
     }
 
-    /// Text is taken as it is for variables of type string or without type, and read as HCL for others.
+    /// Text is taken as it is for variables of type string, or whose default is, or without either; and read as HCL
+    /// for others.
     fn set_text(&mut self, name: &str, text: &str, origin: &'static str, from: &str) {
         let source = Source::new(format!("<value for var.{name} from {from}>"), text);
         let Some(variable) = self.index.get(name).map(|index| &self.declared[*index]) else {
             return;
         };
-        let literal = !variable.typed || variable.kind == Type::Text;
+        let literal = match (variable.typed, &variable.value) {
+            (true, _) => variable.kind == Type::Text,
+            (false, default) => default.as_ref().is_none_or(Value::is_string),
+        };
         let value = if literal { Ok(Value::from(text)) } else { parse_value(&source, self.budget) };
         self.set(name, value, origin, 0..text.len(), &source);
     }
