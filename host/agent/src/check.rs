@@ -26,6 +26,9 @@ struct Findings {
 /// Checks a job, and converts scalars of its tasks' `config` where their drivers want another type. Answers warnings.
 pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, SubmitError> {
     let mut findings = Findings::default();
+    for refused in longshore_job::unsupported(job).iter() {
+        findings.wrong(refused.path.clone().unwrap_or_default(), format!("{}: {}", refused.summary, refused.detail));
+    }
     findings.names(job);
     findings.static_ports(job);
     findings.datacenter(job, &shared.config.datacenter);

@@ -65,8 +65,15 @@ fn converted(value: &Value, kind: &TypeKind) -> Option<Value> {
         (Value::String(text), JsonType::Boolean) => text.parse::<bool>().ok().map(Value::from),
         (Value::Number(number), JsonType::String) => Some(Value::from(number.to_string())),
         (Value::Bool(flag), JsonType::String) => Some(Value::from(flag.to_string())),
+        (Value::Array(blocks), JsonType::Object) => merged(blocks),
         _ => None,
     })
+}
+
+/// Blocks, and maps that are written out, come as lists of maps: `labels { a = "b" }` is `[{"a": "b"}]`.
+fn merged(blocks: &[Value]) -> Option<Value> {
+    let maps: Option<Vec<_>> = blocks.iter().map(Value::as_object).collect();
+    Some(maps?.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 /// Whether an error may go away when `${…}` is replaced: keys that are missing or unknown stay so.
@@ -209,9 +216,11 @@ mod tests {
 
     #[test]
     fn scalars_are_converted_as_nomad_does() {
-        let mut config = json!({ "image": 5, "count": "3", "tty": "true", "args": [1, true, "x"] });
+        let auth = json!([{ "username": "u" }]);
+        let mut config = json!({ "image": 5, "count": "3", "tty": "true", "args": [1, true, "x"], "auth": auth });
         assert_eq!(check(&schema(), &mut config, false), []);
-        assert_eq!(config, json!({ "image": "5", "count": 3, "tty": true, "args": ["1", "true", "x"] }));
+        let auth = json!({ "username": "u" });
+        assert_eq!(config, json!({ "image": "5", "count": 3, "tty": true, "args": ["1", "true", "x"], "auth": auth }));
     }
 
     #[test]

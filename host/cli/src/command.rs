@@ -9,7 +9,7 @@ mod job;
 mod node;
 mod run;
 
-use std::{future::Future, path::PathBuf};
+use std::{ffi::OsString, future::Future, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -73,6 +73,25 @@ enum Command {
     Completions(completions::Arguments),
     #[command(hide = true)]
     ComponentTask(component_task::Arguments),
+}
+
+/// Long options of `job` commands that people used to Nomad write with one dash.
+const ONE_DASH: [&str; 9] =
+    ["-output", "-json", "-detach", "-var", "-var-file", "-check-index", "-purge", "-diff", "-hcl"];
+
+/// The command line, with `job run -output` written as `job run --output`.
+pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut of_job = false;
+    let spell = |argument: OsString| {
+        of_job |= argument == "job" || argument == "jobs";
+        match argument.to_str() {
+            Some(text) if of_job && ONE_DASH.contains(&text.split('=').next().unwrap_or_default()) => {
+                format!("-{text}").into()
+            }
+            _ => argument,
+        }
+    };
+    arguments.map(spell).collect()
 }
 
 impl Cli {

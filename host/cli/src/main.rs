@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match command::Cli::parse().run() {
+    match command::Cli::parse_from(command::spelled_out(std::env::args_os())).run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -78,7 +78,8 @@ fn fill_task(task: &mut Fields, restart: &Value, group: &str) {
 
 fn fill_service(service: &mut Fields, default: &str) {
     // The zero of a text means that it was not given.
-    service.retain(|key, value| value != "" || !["Name", "Provider", "AddressMode", "OnUpdate"].contains(&key.as_str()));
+    service
+        .retain(|key, value| value != "" || !["Name", "Provider", "AddressMode", "OnUpdate"].contains(&key.as_str()));
     let name = service.entry("Name").or_insert_with(|| default.into()).as_str().unwrap_or_default().to_owned();
     let restart = service.get("CheckRestart").cloned();
     for check in objects(service.get_mut("Checks")) {

@@ -79,6 +79,12 @@ impl Tidier<'_> {
                 }
             }
         }
+        for attribute in spec.attributes.iter().filter(|attribute| attribute.required) {
+            if !out.contains_key(attribute.json) {
+                let detail = format!("{:?} is required in {}.", attribute.json, spec.json);
+                self.error(at, "Missing required argument", detail);
+            }
+        }
         if let Some(Err(summary)) = spec.finish.map(|finish| finish(&mut out)) {
             self.error(at, summary, "");
         }

@@ -51,6 +51,8 @@ pub(crate) struct Document {
     pub found: Diagnostics,
     /// JSON pointers of the blocks that hold the errors: what is missing there was perhaps not understood.
     pub damaged: Damaged,
+    /// JSON pointers of values that could be read, but make the job invalid.
+    pub unfit: Vec<String>,
 }
 
 /// JSON pointers of blocks that hold errors.

@@ -41,7 +41,8 @@ pub(crate) fn document(document: &Value) -> Result<Document, Diagnostics> {
     if found.unreadable() {
         return Err(found);
     }
-    Ok(Document { value: tidy, map: SourceMap::default(), found, damaged: Damaged::default() })
+    let unfit = found.errors().filter_map(|item| item.path.clone()).collect();
+    Ok(Document { value: tidy, map: SourceMap::default(), found, damaged: Damaged::default(), unfit })
 }
 
 /// The `Job` document of a job.

@@ -118,12 +118,14 @@ fn document(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Do
 
 /// From a tidy document to a job that was validated; all that is wrong is told at once.
 pub(crate) fn finish(document: Document) -> Result<Parsed, Diagnostics> {
-    let Document { value, map, mut found, damaged } = document;
+    let Document { mut value, map, mut found, damaged, unfit } = document;
     if !nests_at_most(&value, DEEPEST) {
         let detail = format!("Lists and maps may be nested at most {DEEPEST} levels deep.");
         found.push(Diagnostic::error("Job nested too deeply", detail));
         return Err(found);
     }
+    // Without them the rest can be checked as well, so that all is told at once.
+    unfit.iter().for_each(|pointer| remove(&mut value, pointer));
     match canonical::complete(value) {
         Ok(job) => {
             let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_sound(path, &damaged));
@@ -138,6 +140,13 @@ pub(crate) fn finish(document: Document) -> Result<Parsed, Diagnostics> {
             found.push(Diagnostic::error("Invalid job", error.to_string()));
             Err(found)
         }
+    }
+}
+
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, key)) = pointer.rsplit_once('/') else { return };
+    if let Some(Value::Object(fields)) = value.pointer_mut(parent) {
+        fields.shift_remove(&key.replace("~1", "/").replace("~0", "~"));
     }
 }
 

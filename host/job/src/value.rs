@@ -127,4 +127,3 @@ fn to_bool(value: &Value) -> Option<bool> {
         _ => None,
     }
 }
-

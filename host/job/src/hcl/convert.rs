@@ -7,8 +7,16 @@ pub fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(truth) => Some(truth.to_string()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => Some(plain_digits(number)),
         _ => None,
+    }
+}
+
+/// Without exponent, as HCL writes numbers.
+fn plain_digits(number: &Number) -> String {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => float.to_string(),
+        _ => number.to_string(),
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Decoder<'a> {
     errors: usize,
     /// Blocks that hold an error, directly or further in.
     damaged: Damaged,
+    unfit: Vec<String>,
     pub(super) map: SourceMap,
 }
 
@@ -54,7 +55,7 @@ impl<'a> Decoder<'a> {
     /// Starts with what was found so far.
     pub fn new(evaluator: Evaluator<'a>, source: &'a Source, found: Diagnostics) -> Self {
         let map = SourceMap::new(source);
-        Self { evaluator, source, found, errors: 0, damaged: Damaged::default(), map }
+        Self { evaluator, source, found, errors: 0, damaged: Damaged::default(), unfit: Vec::new(), map }
     }
 
     /// The `job` block.
@@ -69,8 +70,8 @@ impl<'a> Decoder<'a> {
         if let Some(label) = block.labels.first() {
             out.entry("Name").or_insert_with(|| label.as_str().into());
         }
-        let Self { found, damaged, map, .. } = self;
-        Document { value: Value::Object(out), map, found, damaged }
+        let Self { found, damaged, unfit, map, .. } = self;
+        Document { value: Value::Object(out), map, found, damaged, unfit }
     }
 
     /// A task right in the job is a group of its own, before the others.
@@ -197,6 +198,7 @@ impl<'a> Decoder<'a> {
                 self.places(&attribute.value, &pointer);
                 if let Some(wrong) = value::judge(known.kind, &value) {
                     self.judged(span(&attribute.value), &wrong.summary, wrong.detail(name));
+                    self.unfit.push(pointer);
                 }
                 out.insert(known.json.into(), value);
             }
@@ -311,10 +313,13 @@ impl<'a> Decoder<'a> {
         // The block's place in JSON depends on what it holds, so its parts are noted apart.
         let outer = std::mem::replace(&mut self.map, SourceMap::new(self.source));
         self.map.note("", Some(instance.place.clone()));
+        let before = self.unfit.len();
         let value = self.body(spec, instance, scope, "");
         let key = place(&value);
         let inner = std::mem::replace(&mut self.map, outer);
-        self.map.graft(&format!("{}/{}", join(at, key), count(out, key)), inner);
+        let pointer = format!("{}/{}", join(at, key), count(out, key));
+        self.unfit[before..].iter_mut().for_each(|unfit| unfit.insert_str(0, &pointer));
+        self.map.graft(&pointer, inner);
         push(out, key, value);
     }
 

@@ -120,7 +120,7 @@ impl Writer {
     fn free(&mut self, fields: &Map<String, Value>) -> Written {
         for (key, value) in fields.iter().filter(|(key, _)| *key != "//") {
             self.name(key)?;
-            self.out.push_str("(");
+            self.out.push('(');
             self.value(value)?;
             self.line(")");
         }

@@ -2,7 +2,7 @@
 
 mod given;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use hcl_edit::Span;
@@ -34,9 +34,10 @@ pub struct Variables {
 impl Variables {
     /// Complains of every variable without a value that was not complained of where it is used.
     pub fn complain_of_unset(&self, source: &Source, found: &mut Diagnostics) {
+        let told: HashSet<String> = found.errors().map(|item| item.summary.clone()).collect();
         for (name, place) in &self.unset {
             let (summary, detail) = unset_variable(name);
-            if !found.errors().any(|item| item.summary == summary) {
+            if !told.contains(&summary) {
                 found.push(Fault::new(place.clone(), summary, detail).diagnostic(source));
             }
         }

@@ -102,9 +102,7 @@ fn port_number(value: &Value) -> Option<i64> {
 
 fn legacy_label(label: &str, fields: &Fields) -> Result<String, String> {
     if label.is_empty() || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(format!(
-            "DynamicPort label does not conform to naming requirements ^[a-zA-Z0-9_]+$: {label:?}"
-        ));
+        return Err(format!("DynamicPort label does not conform to naming requirements ^[a-zA-Z0-9_]+$: {label:?}"));
     }
     let known = fields.get("DynamicPorts").and_then(Value::as_array).into_iter().flatten();
     let twin = known.filter_map(|port| port.get("Label")?.as_str()).find(|known| known.eq_ignore_ascii_case(label));
@@ -192,9 +190,8 @@ pub fn task(fields: &mut Fields) -> Result<(), String> {
     let Some(Value::Array(identities)) = fields.get_mut("Identities") else {
         return Ok(());
     };
-    let is_default = |identity: &Value| {
-        matches!(identity.get("Name").and_then(Value::as_str).unwrap_or_default(), "" | "default")
-    };
+    let is_default =
+        |identity: &Value| matches!(identity.get("Name").and_then(Value::as_str).unwrap_or_default(), "" | "default");
     if let Some(at) = identities.iter().position(is_default) {
         let identity = identities.remove(at);
         fields.insert("Identity".into(), identity);

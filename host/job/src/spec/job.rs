@@ -2,7 +2,9 @@
 
 use super::Effect::{NoEffect, Refused, Removed, Warned};
 use super::Kind::{Any, Bool, Choice, Duration, Text, Texts, Whole};
-use super::{Attribute, BLOCK, Block, Kind, Shape, attribute, finish, group, only_json, plain, reasons, size, task, whole};
+use super::{
+    Attribute, BLOCK, Block, Kind, Shape, attribute, finish, group, only_json, plain, reasons, size, task, whole,
+};
 use crate::model::JobKind;
 
 /// The whole language, from its root.

@@ -3,7 +3,9 @@
 use super::Effect::{NoEffect, Refused, Warned};
 use super::Kind::{Bool, Choice, Duration, Text, Texts, Whole};
 use super::group::{CONSUL, NETWORK, POLICY, RESTART, SCALING_ATTRIBUTES, SHUTDOWN_DELAY};
-use super::{Attribute, BLOCK, Block, Kind, Shape, attribute, files, finish, job, plain, reasons, service, size, whole};
+use super::{
+    Attribute, BLOCK, Block, Kind, Shape, attribute, files, finish, job, plain, reasons, service, size, whole,
+};
 
 /// A task; in a job, shorthand for a group of one.
 pub static TASK: Block = Block {
@@ -251,11 +253,7 @@ static SCHEDULE: Block = Block {
     blocks: &[&Block {
         name: "cron",
         json: "Cron",
-        attributes: &[
-            plain("start", "Start", Text),
-            plain("end", "End", Text),
-            plain("timezone", "Timezone", Text),
-        ],
+        attributes: &[plain("start", "Start", Text), plain("end", "End", Text), plain("timezone", "Timezone", Text)],
         ..BLOCK
     }],
     ..BLOCK

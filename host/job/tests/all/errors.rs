@@ -21,10 +21,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "job \"j\" {\n  group \"g\" {\n    shutdown_delay = \"5\"\n    task \"t\" {\n      driver = \"d\"\n      kill_timeout = \"1d\"\n    }\n  }\n}",
     ),
     (
-        "refused",
-        "job \"j\" {\n  periodic {\n    cron = \"* * * * *\"\n  }\n  group \"g\" {\n    service {\n      name = \"x\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      template {\n        data = \"x\"\n      }\n      vault {}\n    }\n  }\n}",
-    ),
-    (
         "structure",
         "job \"j\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      leader = true\n    }\n    task \"t\" {\n      leader = true\n    }\n    task \"alloc\" {\n      driver = \"d\"\n    }\n  }\n  group \"g\" {\n  }\n}",
     ),

@@ -187,7 +187,7 @@ fn full_files_are_read_in_time() {
         (0..lines).map(|n| line.replace('#', &n.to_string()) + "\n").collect::<String>()
     };
     for (line, expected) in [
-        ("variable \"v#\" {}", "accepted"),
+        ("variable \"v#\" {}", "Unset variable"),
         ("variable \"v\" {}", "Duplicate variable"),
         ("locals {\n l# = [1]\n}", "accepted"),
         ("x#=1", "Unsupported argument"),

@@ -75,7 +75,9 @@ fn restart_is_merged_from_kind_over_group_to_task() {
 fn config_takes_blocks_as_lists_of_maps() {
     for (inside, expected) in [
         ("labels {\n a = \"b\"\n}", json!({"labels": [{"a": "b"}]})),
-        ("labels = { a = \"b\" }", json!({"labels": {"a": "b"}})),
+        ("labels = { a = \"b\" }", json!({"labels": [{"a": "b"}]})),
+        ("labels = merge({ a = { b = 1 } })", json!({"labels": {"a": {"b": 1}}})),
+        ("list = [{ a = 1 }]", json!({"list": [{"a": 1}]})),
         ("mount {\n a = 1\n}\nmount {\n a = 2\n}", json!({"mount": [{"a": 1}, {"a": 2}]})),
         ("port_map {\n http = 80\n}", json!({"port_map": [{"http": 80}]})),
         ("auth {\n inner {\n x = [1.5, null]\n}\n}", json!({"auth": [{"inner": [{"x": [1.5, null]}]}]})),
@@ -130,7 +132,7 @@ fn constraint_shorthands_equal_the_long_form() {
         ("attribute = \"a\"\nset_contains_all = \"b\"", "a", "set_contains_all", "b"),
         ("attribute = \"a\"\nis_set = true", "a", "is_set", ""),
         ("attribute = \"a\"\nis_not_set = true", "a", "is_not_set", ""),
-        ("distinct_hosts = true", "", "distinct_hosts", ""),
+        ("distinct_hosts = true", "", "distinct_hosts", "true"),
         ("distinct_property = \"a\"", "a", "distinct_property", ""),
     ] {
         let text = format!(

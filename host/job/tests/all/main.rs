@@ -3,6 +3,7 @@
 #![allow(clippy::panic, reason = "a failed test is how tests speak")]
 
 mod api_json;
+mod document;
 mod errors;
 mod examples;
 mod functions;
@@ -45,7 +46,7 @@ fn task(text: &str) -> Task {
 
 /// What an expression means as an attribute of `config`, or what is said of it.
 fn expression(expr: &str) -> Result<Value, String> {
-    let text = task_text(&format!("config {{\n x = {expr}\n}}"));
+    let text = format!("locals {{\n tested = {expr}\n}}\n{}", task_text("config {\n x = local.tested\n}"));
     match parse_str("test.hcl", &text, &ParseOptions::default()) {
         Ok(mut parsed) => Ok(parsed.job.task_groups[0].tasks[0].config["x"].take()),
         Err(found) => Err(found.plain()),

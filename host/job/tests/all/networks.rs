@@ -91,7 +91,7 @@ fn these_networks_are_wrong() {
         assert!(said.contains(expected), "{group}: {said}");
     }
     let twice = network("") + "\n" + &network("");
-    assert!(errors(&text(&twice, "")).plain().contains("Duplicate network block"));
+    assert!(errors(&text(&twice, "")).plain().contains("has 2 networks; only one is supported"));
 }
 
 #[test]

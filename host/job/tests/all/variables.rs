@@ -90,8 +90,23 @@ fn wrong_declarations_and_values_are_named() {
 }
 
 #[test]
-fn an_unset_variable_that_is_not_used_does_not_matter() {
-    assert_eq!(value("variable \"x\" {}", "1", &ParseOptions::default()), Ok(json!(1)));
+fn an_unset_variable_is_told_where_it_is_declared_unless_where_it_is_used() {
+    let said = value("variable \"x\" {}", "1", &ParseOptions::default()).unwrap_err();
+    assert!(said.starts_with("test.hcl:1,1-13: Unset variable \"x\""), "{said}");
+    let said = value("variable \"x\" {}", "var.x", &ParseOptions::default()).unwrap_err();
+    assert_eq!(said.matches("Unset variable").count(), 1, "{said}");
+}
+
+#[test]
+fn a_default_gives_a_variable_its_type() {
+    let options = ParseOptions { variables: pairs(&[("x", "5")]), ..Default::default() };
+    for (declared, expected) in [
+        ("variable \"x\" {\n default = 1\n}", json!(5)),
+        ("variable \"x\" {\n default = \"1\"\n}", json!("5")),
+        ("variable \"x\" {}", json!("5")),
+    ] {
+        assert_eq!(value(declared, "var.x", &options), Ok(expected), "{declared}");
+    }
 }
 
 #[test]

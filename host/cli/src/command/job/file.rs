@@ -6,6 +6,8 @@ use clap::Args;
 use longshore_agent::api::document::{PlanRequest, Submission, ValidateResponse};
 use longshore_job::{Diagnostic, Diagnostics, ParseOptions, SourceMap, model::Job};
 
+use serde_json::Value;
+
 use crate::{
     client::Client,
     failure::{Failure, Outcome},
@@ -22,6 +24,9 @@ pub struct JobFileArguments {
     /// File with values of variables
     #[arg(long = "var-file", value_name = "FILE")]
     variable_files: Vec<PathBuf>,
+    /// Ignore values of variables that the file does not declare
+    #[arg(long)]
+    lenient: bool,
 }
 
 /// A job and where each of its parts was written.
@@ -51,18 +56,31 @@ impl JobFileArguments {
         file.parent().map(Path::to_owned)
     }
 
-    /// Reads the file. Warnings go to standard error.
-    pub fn read(&self) -> Outcome<JobFile> {
-        let options = ParseOptions {
+    fn options(&self) -> ParseOptions {
+        ParseOptions {
             variables: self.variables.clone(),
             var_files: self.variable_files.clone(),
             env: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             allow_files: true,
-            strict: true,
-        };
-        let parsed = longshore_job::parse_file(&self.file, &options).map_err(Failure::places)?;
+            strict: !self.lenient,
+        }
+    }
+
+    /// The file as the API's document, with what was written and nothing else. What could not run is told on
+    /// standard error.
+    pub fn document(&self) -> Outcome<Value> {
+        let (document, found) = longshore_job::print_file(&self.file, &self.options()).map_err(Failure::places)?;
+        if !found.is_empty() {
+            anstream::eprint!("{}", found.graphical(true));
+        }
+        Ok(document)
+    }
+
+    /// Reads the file. Warnings go to standard error.
+    pub fn read(&self) -> Outcome<JobFile> {
+        let parsed = longshore_job::parse_file(&self.file, &self.options()).map_err(Failure::places)?;
         if !parsed.warnings.is_empty() {
             anstream::eprint!("{}", parsed.warnings.graphical(true));
         }
@@ -86,6 +104,13 @@ impl JobFile {
             return Ok(());
         }
         Err(self.refused(answer.problems.into_iter().map(|problem| (problem.path, problem.message))))
+    }
+
+    /// Complains of what no agent of this version acts on.
+    pub fn check_offline(&self) -> Outcome {
+        let mut found = longshore_job::unsupported(&self.job);
+        self.map.locate(&mut found);
+        found.into_result().map(drop).map_err(Failure::places)
     }
 
     /// Shows what an agent refused where it was written.

@@ -17,6 +17,7 @@ Examples:
   longshore job run web.nomad.hcl
   longshore job run --var image=web:7 web.nomad.hcl
   longshore job run --detach web.nomad.hcl       do not wait
+  longshore job run --output web.nomad.hcl       print the job as JSON, submit nothing
   longshore job run --json web.json              print the API's answer
 
 {EXIT_CODES}"))]
@@ -26,6 +27,9 @@ pub struct Arguments {
     /// Do not wait until it runs
     #[arg(short, long)]
     detach: bool,
+    /// Print the job as JSON, as the API takes it, and submit nothing; no agent is asked
+    #[arg(long, conflicts_with_all = ["detach", "check_index"])]
+    output: bool,
     /// Submit only if the job's modify index is this one; 0: only if there is no such job
     #[arg(long, value_name = "INDEX")]
     check_index: Option<u64>,
@@ -36,6 +40,9 @@ pub struct Arguments {
 
 impl Arguments {
     pub async fn run(&self, client: &Client) -> Outcome {
+        if self.output {
+            return output::print_json(&self.file.document()?);
+        }
         let file = self.file.read()?;
         let answer = submit(client, &file, self.check_index).await?;
         if !answer.warnings.is_empty() {

@@ -49,6 +49,6 @@ impl Arguments {
 
     async fn check(&self, client: &Client) -> Outcome {
         let file = self.file.read()?;
-        if self.offline { Ok(()) } else { file.check(client).await }
+        if self.offline { file.check_offline() } else { file.check(client).await }
     }
 }
