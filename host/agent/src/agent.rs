@@ -15,7 +15,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     AgentConfig, AgentError, AgentStore, Allocation, ControlError, Evaluation, JobStatus, LogStart, LogStream, Node,
-    Submission, SubmitError, jobs, shared::Shared,
+    Plan, Submission, SubmitError, jobs, shared::Shared,
 };
 
 /// A running agent. Clones are the same agent.
@@ -103,6 +103,11 @@ impl Agent {
     /// Checks a job as [`Agent::submit`] does, ports excepted; answers warnings.
     pub async fn validate(&self, job: &Job) -> Result<Vec<String>, SubmitError> {
         self.shared.validate(job).await
+    }
+
+    /// Checks a job as [`Agent::validate`] does and says what submitting it would change.
+    pub async fn plan(&self, job: Job) -> Result<Plan, SubmitError> {
+        self.shared.plan(job).await
     }
 
     /// Jobs whose id begins with `prefix`, by id.

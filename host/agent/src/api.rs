@@ -88,6 +88,7 @@ fn job_routes() -> Router<Api> {
         .route("/v1/jobs/parse", write(jobs::parse))
         .route("/v1/validate/job", write(jobs::validate))
         .route("/v1/job/{id}", get(jobs::read).put(jobs::register).post(jobs::register).delete(jobs::stop))
+        .route("/v1/job/{id}/plan", write(jobs::plan))
         .route("/v1/job/{id}/summary", get(jobs::summary))
         .route("/v1/job/{id}/allocations", get(jobs::allocations))
         .route("/v1/job/{id}/evaluations", get(jobs::evaluations))

@@ -38,6 +38,7 @@ mod interpolate;
 mod jobs;
 mod logs;
 mod machine;
+mod plan;
 mod reconcile;
 mod schema;
 mod shared;
@@ -50,6 +51,7 @@ pub use agent::{Agent, SubmitOptions, Submitted};
 pub use config::{AgentConfig, ENV_DENYLIST};
 pub use error::{AgentError, ControlError, Problem, StoreError, SubmitError};
 pub use logs::{LogPiece, LogStart, LogStream};
+pub use plan::{GroupUpdates, Plan};
 pub use status::{
     Allocation, ClientStatus, Desired, DriverStatus, Evaluation, GroupSummary, JobStatus, Node, Submission, TaskEvent,
     TaskPhase, TaskState,

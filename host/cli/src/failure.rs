@@ -74,6 +74,11 @@ impl Failure {
         Self { code, said: Said::Nothing, remedy: None }
     }
 
+    /// The same with another exit code.
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// Adds what to do about it.
     pub fn remedy(self, remedy: impl Display) -> Self {
         Self { remedy: Some(remedy.to_string()), ..self }

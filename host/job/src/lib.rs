@@ -10,6 +10,7 @@
 //!
 //! * [`spec`] is the language as a table: names in HCL and JSON, types, what is refused or without effect, and why.
 //!   Both readers follow it, and so does the printer of [`print_file`], so a block is known to all or to none.
+//! * [`diff`] compares two versions of a job.
 //! * [`unsupported`] finds what a job says and this version's agent does not act on.
 //! * `hcl` reads HCL2 (and HCL's JSON form): variables, locals, functions, dynamic blocks. What only the machine can
 //!   know, such as `${NOMAD_PORT_http}`, passes through as text.
@@ -57,6 +58,7 @@
 
 mod canonical;
 mod diagnostics;
+pub mod diff;
 mod document;
 mod hcl;
 mod json;
@@ -69,6 +71,7 @@ pub mod spec;
 mod suggest;
 mod validate;
 mod value;
+mod yaml;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use document::unsupported;

@@ -1,9 +1,12 @@
 //! What one value alone cannot show: names used twice, limits against each other, jobs that could not run.
 
 mod constraint;
+mod files;
 mod network;
 mod policy;
+mod service;
 mod task;
+mod traps;
 
 use std::collections::HashMap;
 
@@ -16,6 +19,7 @@ use crate::model::{Job, JobKind, TaskGroup};
 pub fn validate(job: &Job) -> Diagnostics {
     let mut report = Report::default();
     report.job(job);
+    report.traps(job);
     report.found
 }
 
@@ -54,6 +58,7 @@ impl Report {
             self.error("/Priority", "job priority must be between [1, 100]");
         }
         self.constraints(&job.constraints, "", false);
+        self.started_by(job);
         if let Some(update) = &job.update {
             self.update(job.kind, update, "/Update");
         }
@@ -95,6 +100,13 @@ impl Report {
         }
         self.networks(group, at);
         self.disk(group, at);
+        self.volumes(group, at);
+        self.scaling(group, at);
+        self.services(group, at);
+        if group.max_run_duration.is_some() && !job.kind.ends_on_success() {
+            let kind = JobKind::NAMES[job.kind as usize];
+            self.error(format!("{at}/MaxRunDuration"), format!("Job type {kind:?} does not allow max_run_duration"));
+        }
         self.tasks(group, at);
     }
 
@@ -134,6 +146,7 @@ impl Report {
         }
         for (index, task) in group.tasks.iter().enumerate() {
             self.task(task, &format!("{at}/Tasks/{index}"));
+            self.files(group, task, &format!("{at}/Tasks/{index}"));
         }
     }
 }

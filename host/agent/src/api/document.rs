@@ -16,8 +16,8 @@ pub use allocation::{
 };
 pub use evaluation::{Acknowledged, Evaluation};
 pub use job::{
-    GroupSummary, JobStub, JobSummary, ParseRequest, PlanRequest, RegisterRequest, Submission, ValidateResponse,
-    Validation, Versions,
+    Annotations, DesiredUpdates, GroupSummary, JobStub, JobSummary, ParseRequest, PlanRequest, PlanResponse,
+    RegisterRequest, Submission, ValidateResponse, Validation, Versions,
 };
 pub use node::{DriverDocument, DriverHealth, Node, NodeStub};
 pub use usage::{AllocUsage, CpuStats, MemoryStats, ResourceUsage, TaskUsage};

@@ -13,8 +13,8 @@ use super::{
     Api,
     answer::{Answer, Query, Read, Refused, Result, json},
     document::{
-        Acknowledged, AllocStub, Evaluation, JobStub, JobSummary, ParseRequest, PlanRequest, RegisterRequest,
-        Submission, ValidateResponse, Validation, Versions,
+        Acknowledged, AllocStub, Evaluation, JobStub, JobSummary, ParseRequest, PlanRequest, PlanResponse,
+        RegisterRequest, Submission, ValidateResponse, Validation, Versions,
     },
 };
 use crate::{JobStatus, Problem, SubmitError, SubmitOptions};
@@ -71,6 +71,20 @@ pub(super) async fn validate(State(api): State<Api>, body: Bytes) -> Result<Json
         Err(SubmitError::Invalid(found) | SubmitError::Unplaceable(found)) => Ok(Json(found_wrong(found))),
         Err(other) => Err(other.into()),
     }
+}
+
+/// What submitting a job would change.
+pub(super) async fn plan(State(api): State<Api>, Path(id): Path<String>, body: Bytes) -> Result<Answer<PlanResponse>> {
+    let request: PlanRequest = json(&body)?;
+    let parsed = parsed(&request.job)?;
+    if parsed.job.id != id {
+        return Err(Refused::invalid("Job ID does not match"));
+    }
+    let mut body = PlanResponse::from(api.agent.plan(parsed.job).await?);
+    if !request.diff {
+        body.diff = None;
+    }
+    Ok(Answer { index: api.agent.index(), body })
 }
 
 /// The errors of the job's own check, as the agent's are told.

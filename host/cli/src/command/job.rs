@@ -3,6 +3,7 @@
 mod file;
 mod inspect;
 mod monitor;
+mod plan;
 mod run;
 mod status;
 mod stop;
@@ -26,6 +27,7 @@ pub enum Command {
     Status(status::Arguments),
     Stop(stop::Arguments),
     Validate(validate::Arguments),
+    Plan(plan::Arguments),
     Inspect(inspect::Arguments),
 }
 
@@ -37,6 +39,7 @@ impl Command {
             Self::Status(arguments) => arguments.run(&client).await,
             Self::Stop(arguments) => arguments.run(&client).await,
             Self::Validate(arguments) => arguments.run(&client).await,
+            Self::Plan(arguments) => arguments.run(&client).await,
             Self::Inspect(arguments) => arguments.run(&client).await,
         }
     }

@@ -16,6 +16,7 @@ use super::convert::{elements, to_bool, to_text};
 use super::fault::{Fault, Outcome};
 use super::functions::{Files, Functions};
 use super::scope::Scope;
+use super::types::Type;
 
 /// What becomes of a name that is not in scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +136,7 @@ impl Evaluator<'_> {
         match name {
             "try" => return self.first_that_works(call, expr, scope),
             "can" => return self.works(call, expr, scope),
+            "convert" => return self.convert(call, expr, scope),
             _ => {}
         }
         let mut arguments = Vec::new();
@@ -179,6 +181,20 @@ impl Evaluator<'_> {
                 Err(Fault::new(span(expr), "Wrong number of function arguments", detail))
             }
         }
+    }
+
+    /// `convert(a, list(string))`: the second argument is a type, not a value.
+    fn convert(&self, call: &FuncCall, expr: &Expression, scope: &Scope) -> Outcome<Value> {
+        let arguments: Vec<_> = call.args.iter().collect();
+        let [argument, wanted] = arguments.as_slice() else {
+            let detail = "Function \"convert\" expects two arguments, a value and a type.";
+            return Err(Fault::new(span(expr), "Wrong number of function arguments", detail));
+        };
+        let value = self.value(argument, scope)?;
+        Type::read(wanted)?.convert(value).map_err(|why| {
+            let detail = format!("Call to function \"convert\" failed: {why}.");
+            Fault::new(span(argument), "Error in function call", detail)
+        })
     }
 
     fn comprehension(&self, this: &ForExpr, expr: &Expression, scope: &Scope) -> Outcome<Value> {

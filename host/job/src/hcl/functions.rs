@@ -8,6 +8,8 @@ mod network;
 mod numeric;
 mod sets;
 mod string;
+mod time;
+mod yaml;
 
 use serde_json::Value;
 
@@ -19,9 +21,8 @@ pub use filesystem::Files;
 /// Bytes one call may produce; more is an error before it is tried.
 const LARGEST: usize = 8 << 20;
 
-/// Functions of Nomad that are not offered yet.
-const LATER: [&str; 9] =
-    ["bcrypt", "csvdecode", "formatdate", "rsadecrypt", "timeadd", "uuidv4", "uuidv5", "yamldecode", "yamlencode"];
+/// A function of Nomad that is not offered: the one library for it leaks keys through timing (RUSTSEC-2023-0071).
+const NOT_OFFERED: &str = "rsadecrypt";
 
 /// A function: its name, what it takes, and what it does.
 pub struct Function {
@@ -100,6 +101,8 @@ static FAMILIES: &[&[Function]] = &[
     encoding::FUNCTIONS,
     network::FUNCTIONS,
     filesystem::FUNCTIONS,
+    time::FUNCTIONS,
+    yaml::FUNCTIONS,
 ];
 
 impl Functions {
@@ -149,8 +152,8 @@ impl Functions {
     }
 
     fn unknown(&self, name: &str) -> Refusal {
-        let (summary, detail) = if LATER.contains(&name) {
-            ("Unsupported function", format!("The function {name:?} is not supported yet."))
+        let (summary, detail) = if name == NOT_OFFERED {
+            ("Unsupported function", format!("The function {name:?} is not offered: decrypt before, with -var."))
         } else {
             let hint = did_you_mean(name, self.names());
             ("Call to unknown function", format!("There is no function named {name:?}.{hint}"))

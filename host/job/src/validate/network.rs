@@ -54,12 +54,12 @@ impl Report {
         let lists = [("ReservedPorts", &network.reserved_ports), ("DynamicPorts", &network.dynamic_ports)];
         for (list, ports) in lists {
             for (index, port) in ports.iter().enumerate() {
-                self.port(network, port, &format!("{at}/{list}/{index}"), owner, taken);
+                self.one_port(network, port, &format!("{at}/{list}/{index}"), owner, taken);
             }
         }
     }
 
-    fn port(&mut self, network: &Network, port: &Port, at: &str, owner: &str, taken: &mut Taken) {
+    fn one_port(&mut self, network: &Network, port: &Port, at: &str, owner: &str, taken: &mut Taken) {
         let label = &port.label;
         if label.is_empty() {
             self.error(at, "Missing port label");
@@ -82,11 +82,11 @@ impl Report {
             self.error(at, format!("Port {label:?} collision may not be ignored on non-host network mode {mode:?}"));
         }
         if port.value > 0 && !port.ignore_collision {
-            self.static_port(port, at, &format!("{owner}:{label}"), taken);
+            self.one_static_port(port, at, &format!("{owner}:{label}"), taken);
         }
     }
 
-    fn static_port(&mut self, port: &Port, at: &str, owner: &str, taken: &mut Taken) {
+    fn one_static_port(&mut self, port: &Port, at: &str, owner: &str, taken: &mut Taken) {
         let host_network = match port.host_network.as_str() {
             "" => "default",
             other => other,

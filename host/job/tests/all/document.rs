@@ -149,7 +149,7 @@ fn what_cannot_be_read_is_not_printed() {
 
 #[test]
 fn what_the_agent_does_not_act_on_is_named_with_its_place() {
-    let text = "job \"j\" {\n  periodic {\n    cron = \"* * * * *\"\n  }\n  group \"g\" {\n    service {\n      name = \"x\"\n      port = \"80\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      template {\n        data        = \"x\"\n        destination = \"local/x\"\n      }\n      vault {}\n      resources {\n        disk = 5\n      }\n    }\n  }\n}";
+    let text = "job \"j\" {\n  type = \"batch\"\n  periodic {\n    cron = \"* * * * *\"\n  }\n  group \"g\" {\n    service {\n      name = \"x\"\n      port = \"80\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      template {\n        data        = \"x\"\n        destination = \"local/x\"\n      }\n      vault {}\n      resources {\n        disk = 5\n      }\n    }\n  }\n}";
     let parsed = longshore_job::parse_str("job.hcl", text, &ParseOptions::default())
         .unwrap_or_else(|found| panic!("{}", found.plain()));
     let mut found = unsupported(&parsed.job);
@@ -263,6 +263,7 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
         document["TaskGroups"][0]["Tasks"][0]["Resources"]["Devices"][0][entry][0]["Operand"] = "=".into();
     }
     document["Type"] = "batch".into();
+    document["Periodic"]["Specs"] = Value::Null;
     for place in ["", "/TaskGroups/0"] {
         let update = document.pointer_mut(place).unwrap();
         update["Update"] = Value::Null;

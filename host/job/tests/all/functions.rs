@@ -42,6 +42,30 @@ fn expressions_have_these_values() {
 #[test]
 fn functions_have_these_results() {
     for (expr, expected) in [
+        ("length(bcrypt(\"x\", 4))", json!(60)),
+        ("csvdecode(\"a,b\\n1,2\\n3,\\\"4,5\\\"\")", json!([{"a": "1", "b": "2"}, {"a": "3", "b": "4,5"}])),
+        ("formatdate(\"DD MMM YYYY hh:mm ZZZ\", \"2018-01-02T23:12:01Z\")", json!("02 Jan 2018 23:12 UTC")),
+        (
+            "formatdate(\"EEEE, DD-MMM-YY hh:mm:ss ZZZ\", \"2018-01-02T23:12:01-08:00\")",
+            json!("Tuesday, 02-Jan-18 23:12:01 -0800"),
+        ),
+        ("formatdate(\"H:mmaa 'o''clock'\", \"2018-01-02T23:12:01Z\")", json!("11:12pm o'clock")),
+        ("timeadd(\"2017-11-22T00:00:00Z\", \"10m\")", json!("2017-11-22T00:10:00Z")),
+        ("timeadd(\"2017-11-22T00:00:00+01:00\", \"-1h30m\")", json!("2017-11-21T22:30:00+01:00")),
+        ("length(uuidv4())", json!(36)),
+        ("uuidv5(\"dns\", \"www.terraform.io\")", json!("a5008fae-b28c-5ba5-96cd-82b4c53552d6")),
+        ("convert([1, true], list(string))", json!(["1", "true"])),
+        (
+            "yamldecode(\"a: 1\\nb: [x, 'y', 2.5, ~, yes]\\nc: {d: true}\")",
+            json!({"a": 1, "b": ["x", "y", 2.5, null, "yes"], "c": {"d": true}}),
+        ),
+        ("yamldecode(\"x: &x {a: 1}\\ny: {<<: *x, b: 2}\")", json!({"x": {"a": 1}, "y": {"a": 1, "b": 2}})),
+        (
+            "yamlencode({ a = [1, { b = \"c\", d = [] }], e = {} })",
+            json!("\"a\":\n- 1\n- \"b\": \"c\"\n  \"d\": []\n\"e\": {}\n"),
+        ),
+        ("jsonencode({ a = \"<b> & c\" })", json!("{\"a\":\"\\u003cb\\u003e \\u0026 c\"}")),
+        ("replace(\"a/b/\", \"/\", \"-\")", json!("a-b-")),
         ("abs(-3)", json!(3)),
         ("base64decode(base64encode(\"hällo\"))", json!("hällo")),
         ("can(local.x)", json!(false)),
@@ -128,7 +152,7 @@ fn wrong_calls_say_why() {
         ("file(\"x\")", "filesystem function disabled"),
         ("fileexists(\"x\")", "filesystem function disabled"),
         ("abspath(\"x\")", "filesystem function disabled"),
-        ("uuidv4()", "The function \"uuidv4\" is not supported yet."),
+        ("rsadecrypt(\"a\", \"b\")", "The function \"rsadecrypt\" is not offered"),
         ("range(0, 5000)", "more than 1024 values were generated"),
         ("format(\"%d\", \"x\")", "whole number required"),
         ("format(\"%s\")", "not enough arguments"),

@@ -237,3 +237,16 @@ fn mutilated_jobs_never_panic() {
         said(&doubled);
     }
 }
+
+#[test]
+fn yaml_cannot_be_made_to_explode() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\\n".to_owned();
+    for level in 1..30 {
+        let before = format!("*a{}, ", level - 1).repeat(10);
+        text.push_str(&format!("a{level}: &a{level} [{before}]\\n"));
+    }
+    assert!(expression(&format!("yamldecode(\"{text}\")")).contains("more than 100000 values"));
+    let deep = "[".repeat(5_000);
+    assert!(expression(&format!("yamldecode(\"{deep}\")")).contains("Error in function call"));
+    assert!(expression("yamldecode(\"&a [*a]\")").contains("Error in function call"));
+}

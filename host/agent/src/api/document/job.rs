@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use longshore_job::model::Job;
+use longshore_job::{
+    diff::{self, Diff},
+    model::Job,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::status::{self, JobStatus};
+use crate::{
+    Plan,
+    status::{self, JobStatus},
+};
 
 /// Body of `PUT /v1/jobs`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +48,103 @@ pub struct ParseRequest {
 pub struct PlanRequest {
     /// The job document.
     pub job: Value,
+    /// Of a plan: whether to answer what differs.
+    pub diff: bool,
+}
+
+/// Answer of `PUT /v1/job/:id/plan`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PlanResponse {
+    /// To submit exactly what was planned: the index to check.
+    pub job_modify_index: u64,
+    /// What differs from the version that is known.
+    pub diff: Option<Diff>,
+    /// What would become of allocations.
+    pub annotations: Annotations,
+    /// Groups that could not be placed; such a job is refused instead.
+    #[serde(rename = "FailedTGAllocs")]
+    pub failed_tg_allocs: Option<BTreeMap<String, Value>>,
+    /// None are made before they are needed.
+    pub created_evals: Vec<Value>,
+    /// What is suspicious but allowed.
+    pub warnings: String,
+}
+
+/// What would become of allocations.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Annotations {
+    /// By group.
+    #[serde(rename = "DesiredTGUpdates")]
+    pub desired_tg_updates: BTreeMap<String, DesiredUpdates>,
+}
+
+/// What would become of a group's allocations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DesiredUpdates {
+    /// Nothing.
+    pub ignore: u64,
+    /// They are made.
+    pub place: u64,
+    /// None, on one machine.
+    pub migrate: u64,
+    /// They are stopped.
+    pub stop: u64,
+    /// The tasks go on.
+    pub in_place_update: u64,
+    /// They are stopped and made anew.
+    pub destructive_update: u64,
+    /// None are made.
+    pub canary: u64,
+    /// None, on one machine.
+    pub preemptions: u64,
+}
+
+impl From<Plan> for PlanResponse {
+    fn from(plan: Plan) -> Self {
+        let mut diff = diff::diff(plan.known.as_deref(), &plan.job);
+        for group in &mut diff.task_groups {
+            let Some(updates) = plan.groups.get(&group.name) else { continue };
+            let named = [
+                ("create", updates.place),
+                ("destroy", updates.stop),
+                ("create/destroy update", updates.destructive_update),
+                ("ignore", updates.ignore),
+            ];
+            let named = named.into_iter().filter(|(_, count)| *count > 0);
+            group.updates = Some(named.map(|(name, count)| (name.to_owned(), count)).collect());
+            for task in &mut group.tasks {
+                task.annotations = Some(vec![consequence(task.change).to_owned()]);
+            }
+        }
+        let desired = |updates: &crate::GroupUpdates| DesiredUpdates {
+            ignore: updates.ignore,
+            place: updates.place,
+            stop: updates.stop,
+            destructive_update: updates.destructive_update,
+            ..DesiredUpdates::default()
+        };
+        let desired = plan.groups.iter().map(|(name, updates)| (name.clone(), desired(updates))).collect();
+        Self {
+            job_modify_index: plan.job.job_modify_index,
+            diff: Some(diff),
+            annotations: Annotations { desired_tg_updates: desired },
+            failed_tg_allocs: None,
+            created_evals: Vec::new(),
+            warnings: plan.warnings.join("\n"),
+        }
+    }
+}
+
+/// Any change of a task replaces its allocation.
+fn consequence(change: diff::Change) -> &'static str {
+    match change {
+        diff::Change::Added => "forces create",
+        diff::Change::Deleted => "forces destroy",
+        diff::Change::Edited | diff::Change::None => "forces create/destroy update",
+    }
 }
 
 /// The text a job was submitted as.

@@ -98,7 +98,7 @@ impl JobFileArguments {
 impl JobFile {
     /// Asks the agent's drivers; what they refuse is shown where it was written.
     pub async fn check(&self, client: &Client) -> Outcome {
-        let request = PlanRequest { job: longshore_job::to_json(&self.job) };
+        let request = PlanRequest { job: longshore_job::to_json(&self.job), diff: false };
         let answer: ValidateResponse = client.put("/v1/validate/job", &request).await?;
         if answer.problems.is_empty() {
             return Ok(());

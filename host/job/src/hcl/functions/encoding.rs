@@ -1,4 +1,4 @@
-//! Text to other texts and back: base64, JSON, URLs, digests.
+//! Text to other texts and back: base64, JSON, CSV, URLs, digests, names that are unique.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,8 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sha2::Digest;
 
-use super::Parameter::{Any, Text};
-use super::{Call, Function, function};
+use super::Parameter::{Any, Number, Text};
+use super::{Call, Function, function, variadic};
 
 /// What a query string may hold as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
@@ -16,7 +16,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("base64decode", &[Text], base64decode),
     function("base64encode", &[Text], |c| Ok(STANDARD.encode(c.text(0)).into())),
     function("jsondecode", &[Text], |c| serde_json::from_str(c.text(0)).map_err(|error| error.to_string())),
-    function("jsonencode", &[Any], |c| Ok(sorted(c.value(0)).to_string().into())),
+    function("jsonencode", &[Any], |c| Ok(escaped(&sorted(c.value(0)).to_string()).into())),
+    variadic("bcrypt", &[Text], Number, bcrypt),
+    function("csvdecode", &[Text], csvdecode),
+    function("uuidv4", &[], |_| Ok(uuid::Uuid::new_v4().to_string().into())),
+    function("uuidv5", &[Text, Text], uuidv5),
     function("urlencode", &[Text], |c| Ok(utf8_percent_encode(c.text(0), QUERY).to_string().replace(' ', "+").into())),
     function("md5", &[Text], |c| Ok(hex(&md5::Md5::digest(c.text(0))))),
     function("sha1", &[Text], |c| Ok(hex(&sha1::Sha1::digest(c.text(0))))),
@@ -29,6 +33,59 @@ fn base64decode(c: &Call) -> Result<Value, String> {
     String::from_utf8(bytes)
         .map(Value::from)
         .map_err(|_| "the result of decoding the provided string is not valid UTF-8".into())
+}
+
+/// Go writes JSON that may stand in HTML.
+fn escaped(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+/// The cost is 10 unless given; what the library would take minutes for is refused.
+fn bcrypt(c: &Call) -> Result<Value, String> {
+    const COSTLIEST: i64 = 14;
+    let cost = match c.arguments.len() {
+        1 => 10,
+        2 => c.whole(1)?,
+        _ => return Err("bcrypt() takes no more than two arguments".into()),
+    };
+    let allowed = u32::try_from(cost).ok().filter(|_| (4..=COSTLIEST).contains(&cost));
+    let cost = allowed.ok_or_else(|| format!("the cost must be from 4 to {COSTLIEST}"))?;
+    bcrypt::non_truncating_hash(c.text(0), cost).map(Value::from).map_err(|error| error.to_string())
+}
+
+/// A list of objects, by the names in the first line.
+fn csvdecode(c: &Call) -> Result<Value, String> {
+    let mut reader = csv::Reader::from_reader(c.text(0).as_bytes());
+    let names = reader.headers().map_err(|error| error.to_string())?.clone();
+    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name))
+    {
+        return Err(format!("duplicate column name {:?}", twice.1));
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        super::fits(c.text(0).len().saturating_add(rows.len().saturating_mul(names.as_slice().len())))?;
+        let fields = names.iter().zip(&record).map(|(name, field)| (name.to_owned(), field.into()));
+        rows.push(Value::Object(fields.collect()));
+    }
+    Ok(Value::Array(rows))
+}
+
+/// In one of the name spaces of RFC 4122, by name, or in one given as UUID.
+fn uuidv5(c: &Call) -> Result<Value, String> {
+    let space = match c.text(0) {
+        "dns" => uuid::Uuid::NAMESPACE_DNS,
+        "url" => uuid::Uuid::NAMESPACE_URL,
+        "oid" => uuid::Uuid::NAMESPACE_OID,
+        "x500" => uuid::Uuid::NAMESPACE_X500,
+        other => uuid::Uuid::parse_str(other)
+            .map_err(|_| "uuidv5() doesn't support namespace; it must be dns, url, oid, x500 or a UUID".to_owned())?,
+    };
+    Ok(uuid::Uuid::new_v5(&space, c.text(1).as_bytes()).to_string().into())
 }
 
 /// Keys in order, as HCL writes JSON.

@@ -82,7 +82,7 @@ fn substr(c: &Call) -> Result<Value, String> {
     Ok(letters.into_iter().skip(skip).take(take).collect::<String>().into())
 }
 
-/// With slashes around it, the second argument is a regular expression.
+/// Plain text for plain text; slashes mean nothing here, unlike in Terraform.
 fn replace(c: &Call) -> Result<Value, String> {
     let (text, from, to) = (c.text(0), c.text(1), c.text(2));
     fits(text.matches(from).count().saturating_mul(to.len()).saturating_add(text.len()))?;
