@@ -98,7 +98,13 @@ pub(crate) fn from_hcl_json(source: &Source, document: &Value) -> Result<Source,
     Ok(Source::new(format!("{} (as HCL)", source.name()), text))
 }
 
-fn parse(source: &Source) -> Result<Body, Diagnostics> {
+/// Whether a text can be read at all.
+pub(crate) fn check_syntax(source: &Source) -> Result<(), Diagnostics> {
+    parse(source).map(drop)
+}
+
+/// The tree of a text; a mistake is told with its place.
+pub(crate) fn parse(source: &Source) -> Result<Body, Diagnostics> {
     hcl_edit::parser::parse_body(source.text()).map_err(|error| {
         let start = error.location().offset();
         let shown = source.text()[start.min(source.text().len())..].chars().next();

@@ -10,6 +10,8 @@
 //!
 //! * [`spec`] is the language as a table: names in HCL and JSON, types, what is refused or without effect, and why.
 //!   Both readers follow it, and so does the printer of [`print_file`], so a block is known to all or to none.
+//! * [`format`](format()) and [`upgrade`](upgrade()) write job files anew, in the usual form and in today's.
+//! * [`compose`] makes job files from Docker Compose files.
 //! * [`diff`] compares two versions of a job.
 //! * [`unsupported`] finds what a job says and this version's agent does not act on.
 //! * `hcl` reads HCL2 (and HCL's JSON form): variables, locals, functions, dynamic blocks. What only the machine can
@@ -57,9 +59,11 @@
 //! ```
 
 mod canonical;
+pub mod compose;
 mod diagnostics;
 pub mod diff;
 mod document;
+mod format;
 mod hcl;
 mod json;
 pub mod model;
@@ -69,16 +73,19 @@ mod source;
 mod source_map;
 pub mod spec;
 mod suggest;
+mod upgrade;
 mod validate;
 mod value;
 mod yaml;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use document::unsupported;
+pub use format::format;
 pub use json::{from_json, from_value, to_json};
 pub use model::Job;
 pub use parse::{LARGEST_SOURCE, ParseOptions, Parsed, parse_file, parse_str, print_file};
 pub use source::{Location, Source};
 pub use source_map::SourceMap;
 pub use suggest::nearest;
+pub use upgrade::upgrade;
 pub use validate::validate;

@@ -1,6 +1,8 @@
 //! `longshore job …`
 
 mod file;
+mod fmt;
+mod import;
 mod inspect;
 mod monitor;
 mod plan;
@@ -28,6 +30,8 @@ pub enum Command {
     Stop(stop::Arguments),
     Validate(validate::Arguments),
     Plan(plan::Arguments),
+    Fmt(fmt::Arguments),
+    Import(import::Arguments),
     Inspect(inspect::Arguments),
 }
 
@@ -40,6 +44,8 @@ impl Command {
             Self::Stop(arguments) => arguments.run(&client).await,
             Self::Validate(arguments) => arguments.run(&client).await,
             Self::Plan(arguments) => arguments.run(&client).await,
+            Self::Fmt(arguments) => arguments.run(),
+            Self::Import(arguments) => arguments.run(),
             Self::Inspect(arguments) => arguments.run(&client).await,
         }
     }

@@ -10,6 +10,7 @@ mod docker;
 mod docker_options;
 mod harness;
 mod help;
+mod jobs;
 mod life;
 mod podman;
 mod raw_exec;

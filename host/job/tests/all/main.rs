@@ -11,7 +11,9 @@ mod hostile;
 mod language;
 mod networks;
 mod passthrough;
+mod rewriting;
 mod runtime;
+mod traps;
 mod variables;
 
 use longshore_job::model::Task;

@@ -1,0 +1,90 @@
+//! Job files without running them: printed, planned, formatted, imported.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{PROGRAM, Station, run};
+
+fn job(count: u32, seconds: u32) -> String {
+    format!(
+        "job \"planned\" {{\n  group \"g\" {{\n    count = {count}\n    task \"t\" {{\n      driver = \"raw_exec\"\n      \
+         config {{\n        command = \"/bin/sleep\"\n        args    = [\"{seconds}\"]\n      }}\n    }}\n  }}\n}}\n"
+    )
+}
+
+#[test]
+fn a_job_is_printed_without_an_agent_and_runs_again_as_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.nomad.hcl");
+    let text = format!("variable \"n\" {{}}\n{}", job(1, 900).replace("[\"900\"]", "[var.n]"));
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let printed = run(PROGRAM, &["job", "run", "-output", "-var", "n=900", file]).ok();
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    let task = &document["Job"]["TaskGroups"][0]["Tasks"][0];
+    assert_eq!((task["Config"]["args"][0].as_str(), task["KillTimeout"].is_null()), (Some("900"), true), "{printed}");
+    let said = run(PROGRAM, &["job", "run", "-output", file]).refused(2);
+    assert!(said.contains("Unset variable"), "{said}");
+    let station = Station::start();
+    fs::write(station.path("printed.json"), printed).unwrap();
+    station.cli(&["job", "run", station.path("printed.json").to_str().unwrap()]).ok();
+    assert_eq!(station.get("/v1/job/planned")["TaskGroups"][0]["Tasks"][0]["KillTimeout"], 5_000_000_000_i64);
+}
+
+#[test]
+fn a_plan_shows_what_changes_and_changes_nothing() {
+    let station = Station::start();
+    let file = station.job("planned", &job(1, 900));
+    let plan = |file: &str| {
+        let ran = station.cli(&["job", "plan", file]);
+        (ran.code, ran.out)
+    };
+    let (code, out) = plan(&file);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("+ Job: \"planned\"") && out.contains("1 create"), "{out}");
+    assert_eq!(station.get("/v1/jobs").as_array().unwrap().len(), 0);
+    station.cli(&["job", "run", &file]).ok();
+    let (code, out) = plan(&file);
+    assert_eq!(code, 0, "{out}");
+    let (code, out) = plan(&station.job("more", &job(2, 900)));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("(1 create, 1 ignore)") && out.contains("\"1\" => \"2\""), "{out}");
+    let (code, out) = plan(&station.job("other", &job(1, 901)));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("1 create/destroy update") && out.contains("\"900\" => \"901\""), "{out}");
+    let wrong = station.job("wrong", &job(1, 1).replace("command", "comand"));
+    assert!(station.cli(&["job", "plan", &wrong]).refused(255).contains("comand"));
+}
+
+#[test]
+fn what_is_not_acted_on_is_refused_by_name_with_and_without_an_agent() {
+    let station = Station::start();
+    let text = job(1, 1).replace("count = 1", "vault {}");
+    let file = station.job("refused", &text);
+    for arguments in [&["job", "validate", "--offline"][..], &["job", "validate"], &["job", "run"]] {
+        let said = station.cli(&[arguments, &[file.as_str()]].concat()).refused(2);
+        assert!(said.contains("\"vault\" cannot be used here"), "{arguments:?}: {said}");
+    }
+    station.cli(&["job", "run", "--output", &file]).ok();
+}
+
+#[test]
+fn files_are_formatted_upgraded_and_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("a"), "job \"a\" {\ntask \"t\" {\ndriver=\"d\" # kept\n}\n}\n").unwrap();
+    assert_eq!(run(PROGRAM, &["job", "fmt", "--check", &path("a")]).code, 1);
+    run(PROGRAM, &["job", "fmt", &path("a")]).ok();
+    assert_eq!(
+        fs::read_to_string(path("a")).unwrap(),
+        "job \"a\" {\n  task \"t\" {\n    driver = \"d\" # kept\n  }\n}\n"
+    );
+    run(PROGRAM, &["job", "fmt", "--check", &path("a")]).ok();
+    let upgraded = run(PROGRAM, &["job", "fmt", "--upgrade", "--print", &path("a")]).ok();
+    assert!(upgraded.contains("group \"t\" {"), "{upgraded}");
+    fs::write(path("compose.yaml"), "services:\n  web:\n    image: a:1\n    ports: ['8080:80']\n").unwrap();
+    let imported = run(PROGRAM, &["job", "import", "compose", "--name", "shop", &path("compose.yaml")]).ok();
+    fs::write(path("shop"), imported).unwrap();
+    run(PROGRAM, &["job", "validate", "--offline", &path("shop")]).ok();
+}

@@ -1,0 +1,89 @@
+//! Warnings of what is allowed and seldom meant, and errors of blocks that the agent will act on.
+
+use longshore_job::parse_str;
+
+fn group(inside: &str) -> String {
+    format!("job \"j\" {{\n group \"g\" {{\n{inside}\n}}\n}}")
+}
+
+fn docker(config: &str) -> String {
+    format!("task \"t\" {{\n driver = \"docker\"\n config {{\n{config}\n}}\n}}")
+}
+
+#[test]
+fn known_traps_are_warned_of() {
+    let image = "image = \"a:1\"";
+    let port = "network {\n port \"http\" {}\n}";
+    for (inside, expected) in [
+        (format!("{port}\n{}", docker(image)), "port \"http\" is never published"),
+        (format!("{port}\n{}", docker(&format!("{image}\nports = [\"http\"]"))), ""),
+        (format!("{port}\n{}", docker(&format!("{image}\nnetwork_mode = \"host\""))), ""),
+        (docker("image = \"nginx\""), "image \"nginx\" means whatever is newest"),
+        (docker("image = \"a.b:5000/nginx:latest\""), "means whatever is newest"),
+        (docker("image = \"a.b:5000/nginx:1\""), ""),
+        (docker("image = \"${NOMAD_META_image}\""), ""),
+        (docker("image = \"mysql:8\""), "mysql needs about 400 MiB of memory and may use 300"),
+        (
+            "count = 2\nnetwork {\n port \"a\" {\n static = 80\n}\n}\ntask \"t\" {\n driver = \"d\"\n}".to_owned(),
+            "static port 80 can be had by one of the 2",
+        ),
+        (format!("service {{}}\n{}", docker(image)), "kept in this agent's own registry"),
+        (format!("service {{\nprovider = \"nomad\"\n}}\n{}", docker(image)), ""),
+    ] {
+        let text = group(&inside);
+        let warnings = parse_str("j", &text, &Default::default()).unwrap_or_else(|found| panic!("{}", found.plain()));
+        let said = warnings.warnings.plain();
+        let fits = if expected.is_empty() { said.is_empty() } else { said.contains(expected) };
+        assert!(fits, "{text}: {said}");
+    }
+}
+
+#[test]
+fn wrong_blocks_are_refused_even_before_the_agent_acts_on_them() {
+    let task = |inside: &str| format!("task \"t\" {{\ndriver = \"d\"\n{inside}\n}}");
+    for (inside, expected) in [
+        (format!("service {{\nname = \"a_b\"\n}}\n{}", task("")), "Service name must be valid per RFC 1123"),
+        (
+            format!("service {{\nprovider = \"etcd\"\n}}\n{}", task("")),
+            "Service provider must be \"consul\", or \"nomad\"; not \"etcd\"",
+        ),
+        (
+            format!("service {{\nport = \"http\"\n}}\n{}", task("")),
+            "port label \"http\" referenced by services j-g does not exist",
+        ),
+        (format!("service {{\naddress_mode = \"driver\"\n}}\n{}", task("")), "cannot use address_mode=\"driver\""),
+        (task("service {\naddress_mode = \"alloc\"\n}"), "cannot use address_mode=\"alloc\""),
+        (format!("service {{\nprovider = \"nomad\"\n}}\n{}", task("service {}")), "Multiple service providers used"),
+        (
+            task("service {\ncheck {\ntype = \"udp\"\ninterval = \"5s\"\ntimeout = \"1s\"\n}\n}"),
+            "invalid check type (\"udp\")",
+        ),
+        (task("service {\ncheck {\ntype = \"tcp\"\n}\n}"), "missing required value interval"),
+        (task("service {\ncheck {\ntype = \"http\"\ninterval = \"5s\"\ntimeout = \"1s\"\n}\n}"), "relative http path"),
+        (task("template {\ndestination = \"local/x\"\n}"), "Must specify a source path or have an embedded template"),
+        (task("template {\ndata = \"x\"\n}"), "Must specify a destination for the template"),
+        (task("template {\ndata = \"x\"\ndestination = \"../../x\"\n}"), "escapes allocation directory"),
+        (task("template {\ndata = \"x\"\ndestination = \"x\"\nperms = \"9\"\n}"), "Failed to parse \"9\" as octal"),
+        (
+            task("template {\ndata = \"x\"\ndestination = \"x\"\nchange_mode = \"signal\"\n}"),
+            "Must specify signal value",
+        ),
+        (task("template {\ndata = \"x\"\ndestination = \"x\"\nchange_mode = \"stop\"\n}"), "Invalid change mode"),
+        (task("artifact {}"), "source must be specified"),
+        (task("artifact {\nsource = \"x\"\nmode = \"files\"\n}"), "invalid artifact mode"),
+        (
+            task("artifact {\nsource = \"x\"\noptions {\nchecksum = \"abc\"\n}\n}"),
+            "checksum must be given as \"type:value\"",
+        ),
+        (task("artifact {\nsource = \"x\"\noptions {\nchecksum = \"crc:1\"\n}\n}"), "unsupported checksum type: crc"),
+        (task("artifact {\nsource = \"x\"\noptions {\nchecksum = \"md5:1\"\n}\n}"), "invalid md5 checksum"),
+        (task("volume_mount {\nvolume = \"v\"\n}"), "references undefined volume v"),
+        (format!("volume \"v\" {{\ntype = \"nfs\"\nsource = \"s\"\n}}\n{}", task("")), "unrecognized type \"nfs\""),
+        (format!("scaling {{\nmax = 1\n}}\ncount = 2\n{}", task("")), "must not be greater than maximum count"),
+        (format!("max_run_duration = \"1h\"\n{}", task("")), "does not allow max_run_duration"),
+    ] {
+        let text = group(&inside);
+        let said = crate::errors(&text).plain();
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+}
