@@ -4,6 +4,7 @@
 //! It is not part of CI: numbers are for people, and machines are noisy.
 
 mod containers;
+mod jobs;
 mod memory;
 mod operation;
 mod tasks;
@@ -53,6 +54,7 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     rows.extend(tasks::rows(workspace, &program, &engine)?);
     rows.extend(containers::rows(&program, &engine)?);
     rows.extend(memory::rows(&program)?);
+    rows.extend(jobs::rows(workspace)?);
     drop(image);
     print!("{}", table(&rows, &machine()?));
     Ok(())
