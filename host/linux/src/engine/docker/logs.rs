@@ -15,7 +15,7 @@ use std::{
 
 use bollard::{models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
 use bytes::BytesMut;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
@@ -117,19 +117,27 @@ impl Follow {
                 self.source.insert(opened)
             }
         };
-        let data = source.body.next(&self.engine).await?;
-        match &data {
-            Some(data) => source.decoder.push(data),
-            None => source.decoder.end(),
+        let (mut data, mut taken) = (source.body.next(&self.engine).await?, 0);
+        loop {
+            match &data {
+                Some(data) => source.decoder.push(data),
+                None => source.decoder.end(),
+            }
+            while let Some(entry) = source.decoder.next()? {
+                take(&mut self.ready, &mut self.reached, entry);
+            }
+            let Some(piece) = data else { return self.at_end().await };
+            self.pause = Backoff::default();
+            taken += piece.len();
+            // The engine sends line by line: what has come meanwhile goes on together with it.
+            if taken >= CHUNK_BYTES {
+                return Ok(());
+            }
+            data = match source.body.next(&self.engine).now_or_never() {
+                Some(next) => next?,
+                None => return Ok(()),
+            };
         }
-        while let Some(entry) = source.decoder.next()? {
-            take(&mut self.ready, &mut self.reached, entry);
-        }
-        if data.is_none() {
-            return self.at_end().await;
-        }
-        self.pause = Backoff::default();
-        Ok(())
     }
 
     async fn open(&mut self) -> Result<Source> {
