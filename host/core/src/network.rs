@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{caller::Caller, error::Result, port::Port};
+use crate::{
+    caller::{AllocId, Caller},
+    error::Result,
+    port::Port,
+};
 
 /// What keeps a network namespace alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +41,26 @@ pub struct Network {
     pub ports: Vec<Port>,
 }
 
-/// Networks; `wit/host/networks.wit` is the promise of each call.
+/// What an allocation's network is to be. For the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkPlan {
+    /// Whose it is.
+    pub alloc: AllocId,
+    /// `bridge` or `none`.
+    pub mode: String,
+    /// Host name inside.
+    pub hostname: Option<String>,
+    /// Reserved ports, to be mapped.
+    pub ports: Vec<Port>,
+    /// Who keeps the namespace: [`Holder::Pinned`] lets the host make one.
+    pub holder: Holder,
+    /// The namespace of a holder that is a container.
+    pub namespace_path: Option<String>,
+    /// The network it had before: it keeps its address.
+    pub before: Option<Network>,
+}
+
+/// Networks; `wit/host/networks.wit` is the promise of each call that has a [`Caller`]. The others are the agent's.
 #[async_trait]
 pub trait Networks: Send + Sync {
     /// The caller's allocation's network; none in host mode.
@@ -50,4 +73,16 @@ pub trait Networks: Send + Sync {
     async fn map_port(&self, caller: &Caller, label: &str, address: &str, task_port: u16) -> Result<()>;
     /// Removes such a map.
     async fn unmap_port(&self, caller: &Caller, label: &str) -> Result<()>;
+
+    /// Whether networks of this mode can be made here; the error says what is missing.
+    async fn ready(&self, mode: &str) -> Result<()>;
+    /// Makes a network, or repairs it: what is there already stays, its address above all.
+    async fn create(&self, plan: &NetworkPlan) -> Result<Network>;
+    /// Removes all of a network, past every error; the error tells them all. Gone already is success.
+    async fn destroy(&self, alloc: &AllocId) -> Result<()>;
+    /// At the agent's start: these networks there should be, and nothing else of ours. Answers one by one.
+    async fn reconcile(&self, plans: &[NetworkPlan]) -> Vec<Result<Network>>;
+    /// Looks whether somebody took away what is shared by all networks (a firewall that was loaded anew), and
+    /// restores it. Answers what was restored, and what stands in the way, one line each.
+    async fn repair(&self) -> Result<Vec<String>>;
 }

@@ -8,6 +8,7 @@
 //! | [`Components`](longshore_core::component::Components) | [`components::ComponentRunner`] | the same shims, running this program's `component-task` |
 //! | [`Containers`](longshore_core::container::Containers), [`Images`](longshore_core::image::Images) | [`engine::docker::Docker`] | bollard |
 //! | [`Ports`](longshore_core::port::Ports) | [`ports::PortBook`] | bound sockets |
+//! | [`Networks`](longshore_core::network::Networks) | [`network::KernelNetworks`] | rtnetlink, nf_tables |
 //! | [`Files`](longshore_core::file::Files) | [`files::AllocFiles`] | cap-std |
 //!
 //! Read [`process`] first: its page tells the life of a task's process from `spawn` to `remove`.
@@ -19,6 +20,7 @@ mod failure;
 pub mod files;
 pub mod limits;
 mod lock;
+pub mod network;
 pub mod ports;
 pub mod process;
 mod watch;

@@ -1,0 +1,115 @@
+//! Being let through: the kernel's switches, and other people's firewalls.
+
+use std::fs;
+
+use ipnet::IpNet;
+use longshore_core::error::Result;
+use rustix::io;
+
+use super::{
+    netlink::Socket,
+    nft::{Chain, Hook, Rule, Ruleset, Transaction, Verdict, table_family},
+    rules::Scope,
+};
+use crate::failure::because;
+
+/// Docker's chain for rules of others. Docker sets the policy of forwarding to drop, and a drop anywhere wins over
+/// our accepting, so the accepting has to happen there.
+const DOCKER_CHAIN: &str = "DOCKER-USER";
+const DOCKER_TABLE: &str = "filter";
+
+/// Turns on what forwarding needs.
+pub(super) fn switch_on(scope: &Scope) -> Result<()> {
+    let set = |name: String| {
+        let path = format!("/proc/sys/net/{name}");
+        let is_on = fs::read_to_string(&path).is_ok_and(|value| value.trim() == "1");
+        if is_on { Ok(()) } else { fs::write(&path, "1").map_err(because(format_args!("sysctl {path}"))) }
+    };
+    set("ipv4/ip_forward".into())?;
+    // Lets the host reach an allocation from 127.0.0.1; the chain `guard` keeps the way back shut.
+    set(format!("ipv4/conf/{}/route_localnet", scope.bridge))?;
+    if scope.subnet_ipv6.is_some() {
+        set("ipv6/conf/all/forwarding".into())?;
+    }
+    Ok(())
+}
+
+/// Adds to a transaction what Docker's chain lacks of our rules. Only expressions that `iptables` can print: at one
+/// it cannot, Docker forgets to jump to the chain.
+pub(super) fn pass_docker(socket: &mut Socket, scope: &Scope, transaction: &mut Transaction) -> io::Result<()> {
+    let chains = socket.chains()?;
+    for net in scope.subnets() {
+        let family = family_of(net);
+        if !has_docker(&chains, family) {
+            continue;
+        }
+        let rules = socket.rules(family, DOCKER_TABLE)?;
+        let has = |comment: &String| rules.iter().any(|rule| rule.chain == DOCKER_CHAIN && rule.comment == *comment);
+        for (comment, rule) in accepting(scope, net) {
+            if !has(&comment) {
+                transaction.first_rule(family, DOCKER_TABLE, DOCKER_CHAIN, &comment, rule);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes our rules from Docker's chain.
+pub(super) fn leave_docker(socket: &mut Socket, scope: &Scope, transaction: &mut Transaction) -> io::Result<()> {
+    for net in scope.subnets() {
+        let family = family_of(net);
+        let comments: Vec<_> = accepting(scope, net).into_iter().map(|(comment, _)| comment).collect();
+        for rule in socket.rules(family, DOCKER_TABLE)? {
+            if rule.chain == DOCKER_CHAIN && comments.contains(&rule.comment) {
+                transaction.delete_rule(family, DOCKER_TABLE, DOCKER_CHAIN, rule.handle);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Chains that drop forwarded packets and that we do not get past: what to tell the operator.
+pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<String>> {
+    let chains = socket.chains()?;
+    let dropping = chains.iter().filter(|chain| chain.hook == Some(Hook::FORWARD) && chain.drops);
+    let ours = |chain: &&Chain| chain.table == scope.table;
+    let passed = |chain: &&Chain| chain.table == DOCKER_TABLE && has_docker(&chains, chain.family);
+    let concerns = |chain: &&Chain| match chain.family {
+        table_family::IPV4 | table_family::INET => true,
+        table_family::IPV6 => scope.subnet_ipv6.is_some(),
+        _ => false,
+    };
+    let told = dropping.filter(|chain| concerns(chain) && !ours(chain) && !passed(chain)).map(|chain| {
+        let family = match chain.family {
+            table_family::IPV4 => "ip",
+            table_family::IPV6 => "ip6",
+            _ => "inet",
+        };
+        let (table, name, bridge) = (&chain.table, &chain.name, &scope.bridge);
+        format!(
+            "the firewall's chain {family} {table} {name} drops forwarded packets by default; let those of the bridge \
+             pass: nft insert rule {family} {table} {name} iifname {bridge} accept; \
+             nft insert rule {family} {table} {name} oifname {bridge} accept"
+        )
+    });
+    Ok(told.collect())
+}
+
+fn has_docker(chains: &[Chain], family: u8) -> bool {
+    chains.iter().any(|chain| chain.family == family && chain.table == DOCKER_TABLE && chain.name == DOCKER_CHAIN)
+}
+
+fn accepting(scope: &Scope, net: IpNet) -> [(String, Rule); 2] {
+    let bridge = &scope.bridge;
+    [
+        (format!("{}: from", scope.table), Rule::new().from_interface(bridge).count().verdict(Verdict::Accept)),
+        (
+            format!("{}: to", scope.table),
+            Rule::new().to_interface(bridge).to_in_family(net).count().verdict(Verdict::Accept),
+        ),
+    ]
+}
+
+fn family_of(net: IpNet) -> u8 {
+    if net.addr().is_ipv4() { table_family::IPV4 } else { table_family::IPV6 }
+}

@@ -1,0 +1,375 @@
+//! Networks of allocations, made by the kernel and nobody else: no `ip`, `nft`, `iptables` or plugin is run.
+//!
+//! The life of an allocation's network in mode `bridge`:
+//!
+//! 1. Its namespace is made and pinned by a file (`namespace`), or it is a container's, which is pinned too.
+//! 2. It gets a place in the subnet (`addresses`): an IPv4 address, an IPv6 address where there is such a subnet, and
+//!    a hardware address that follows from them.
+//! 3. A pair of links joins it to the bridge (`bridge`, with the messages of `links`), and neighbours are written down
+//!    on both sides, so that no table of the kernel fills up by searching.
+//! 4. Its ports become entries of maps in our table (`rules`, with the messages of `nft`), and the connections the
+//!    kernel remembers of an earlier owner are forgotten (`conntrack`).
+//!
+//! Mode `none` ends with the first step. `forwarding` gets packets past Docker's firewall and tells of others it cannot
+//! get past. Everything is derived from the kernel and from what the agent's journal says
+//! ([`Networks::reconcile`]); the table is written in transactions, so no packet ever sees half of it.
+//!
+//! One bridge belongs to one agent, which a lock ensures. It is opened when it is first needed: an agent whose jobs
+//! are all in the host's network never touches the machine's.
+
+mod addresses;
+mod bridge;
+mod conntrack;
+mod forwarding;
+mod links;
+mod namespace;
+mod netlink;
+mod nft;
+mod rules;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use ipnet::{Ipv4Net, Ipv6Net};
+use longshore_core::{
+    caller::{AllocId, Caller},
+    container::Containers,
+    error::{HostError, Result},
+    network::{Holder, Network, NetworkPlan, Networks},
+    port::{Port, Ports},
+};
+
+use self::{addresses::Pair, bridge::Bridge};
+use crate::{
+    failure::{because, blocking},
+    lock::lock,
+};
+
+/// What the operator decides about networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Name of the bridge, at most 15 letters.
+    pub bridge: String,
+    /// Addresses of allocations.
+    pub subnet: Ipv4Net,
+    /// IPv6 addresses of allocations; at least as many.
+    pub subnet_ipv6: Option<Ipv6Net>,
+    /// Address of ports that name no `host_network`: they answer on every address of the host.
+    pub host_ip: IpAddr,
+}
+
+/// Nomad's bridge and subnet.
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        Self {
+            bridge: "nomad".into(),
+            subnet: Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 26, 64, 0), 20),
+            subnet_ipv6: None,
+            host_ip: crate::ports::default_host_ip(),
+        }
+    }
+}
+
+/// The machine's networks of allocations.
+pub struct KernelNetworks {
+    inner: Arc<Inner>,
+    containers: Option<Arc<dyn Containers>>,
+    ports: Option<Arc<dyn Ports>>,
+}
+
+struct Inner {
+    settings: NetworkSettings,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bridge: Option<Bridge>,
+    networks: BTreeMap<AllocId, Network>,
+    /// Ports that drivers mapped beside the job file's.
+    extra: BTreeMap<AllocId, Vec<Port>>,
+}
+
+impl KernelNetworks {
+    /// Touches nothing yet. `containers` tells the namespaces of containers, `ports` whose a port is.
+    pub fn new(
+        settings: NetworkSettings,
+        containers: Option<Arc<dyn Containers>>,
+        ports: Option<Arc<dyn Ports>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { settings, state: Mutex::default() }), containers, ports }
+    }
+
+    /// Removes the bridge and the table, for a machine that shall have no trace of us. Networks of allocations must
+    /// be gone.
+    pub async fn demolish(&self) -> Result<()> {
+        let inner = self.inner.clone();
+        blocking(move || lock(&inner.state).bridge.take().map_or(Ok(()), Bridge::demolish)).await
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&NetworkSettings, &mut State) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = self.inner.clone();
+        blocking(move || work(&inner.settings, &mut lock(&inner.state))).await
+    }
+}
+
+impl State {
+    fn bridge(&mut self, settings: &NetworkSettings) -> Result<&mut Bridge> {
+        if self.bridge.is_none() {
+            self.bridge = Some(Bridge::open(settings)?);
+        }
+        self.bridge.as_mut().ok_or_else(|| HostError::Other("the bridge is gone".into()))
+    }
+
+    fn create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
+        check_id(&plan.alloc)?;
+        let known = self.networks.contains_key(&plan.alloc);
+        let made = self.try_create(settings, plan);
+        match &made {
+            Ok(network) => {
+                self.networks.insert(plan.alloc.clone(), network.clone());
+            }
+            // What was there before stays as it was; of what is new nothing stays.
+            Err(_) if known => {}
+            Err(_) => {
+                if let Err(error) = self.destroy(&plan.alloc) {
+                    tracing::warn!(alloc = %plan.alloc, %error, "remains of a network that could not be made");
+                }
+            }
+        }
+        made
+    }
+
+    fn try_create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
+        let is_bridge = match plan.mode.as_str() {
+            "bridge" => true,
+            "none" => false,
+            other => return Err(HostError::Invalid(format!("network mode {other:?} has no network to make"))),
+        };
+        if is_bridge {
+            let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
+            self.bridge(settings)?.place(&plan.alloc.0, before)?;
+        } else {
+            bridge::check_privilege()?;
+        }
+        let pin = namespace::pin_of(&plan.alloc.0);
+        let mut inside = match (&plan.holder, &plan.namespace_path) {
+            (Holder::Pinned, _) => namespace::make(&pin)?.0,
+            (Holder::Container(_), Some(path)) => {
+                namespace::pin(Path::new(path), &pin)?;
+                namespace::open(&pin)?
+            }
+            (Holder::Container(id), None) => {
+                return Err(HostError::NotFound(format!("container {id:?} has no network namespace: it does not run")));
+            }
+        };
+        inside.loopback_up()?;
+        let mut pair = None;
+        if is_bridge {
+            let ports = self.ports(plan);
+            let bridge = self.bridge(settings)?;
+            bridge.attach(&plan.alloc.0, &mut inside)?;
+            bridge.map(&plan.alloc.0, &ports)?;
+            pair = bridge.addresses(&plan.alloc.0);
+        }
+        Ok(network(plan, &pin, pair))
+    }
+
+    /// The job file's ports and the drivers'.
+    fn ports(&self, plan: &NetworkPlan) -> Vec<Port> {
+        let extra = self.extra.get(&plan.alloc).into_iter().flatten();
+        let new = extra.filter(|port| plan.ports.iter().all(|own| own.label != port.label));
+        plan.ports.iter().chain(new).cloned().collect()
+    }
+
+    fn destroy(&mut self, alloc: &AllocId) -> Result<()> {
+        check_id(alloc)?;
+        let mut errors = self.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
+        errors.extend(namespace::unpin(&namespace::pin_of(&alloc.0)).err());
+        self.networks.remove(alloc);
+        self.extra.remove(alloc);
+        all(&errors)
+    }
+
+    fn reconcile(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
+        if let Err(error) = self.take_over(settings, plans) {
+            tracing::warn!(%error, "networks of an earlier agent could not be looked at");
+        }
+        plans.iter().map(|plan| self.create(settings, plan)).collect()
+    }
+
+    /// Gives known allocations their places before others get new ones, and removes what is nobody's.
+    fn take_over(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Result<()> {
+        let bridged: Vec<_> = plans.iter().filter(|plan| plan.mode == "bridge").collect();
+        if bridged.is_empty() && !Bridge::exists(settings) {
+            return Ok(());
+        }
+        let bridge = self.bridge(settings)?;
+        for plan in &bridged {
+            let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
+            if before.is_some() {
+                bridge.place(&plan.alloc.0, before)?;
+            }
+        }
+        let allocs: BTreeSet<&str> = plans.iter().map(|plan| plan.alloc.0.as_str()).collect();
+        for owner in bridge.sweep(&allocs)? {
+            tracing::info!(owner, "removed the network of an allocation that is not known any more");
+            namespace::unpin_all(&owner);
+        }
+        Ok(())
+    }
+}
+
+/// An id becomes a file's name.
+fn check_id(alloc: &AllocId) -> Result<()> {
+    let fits = !alloc.0.is_empty() && alloc.0.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if fits { Ok(()) } else { Err(HostError::Invalid(format!("{:?} is no id of an allocation", alloc.0))) }
+}
+
+/// All errors as one.
+fn all(errors: &[HostError]) -> Result<()> {
+    match errors {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => Err(HostError::Other(many.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+    }
+}
+
+fn network(plan: &NetworkPlan, pin: &Path, pair: Option<Pair>) -> Network {
+    Network {
+        id: plan.alloc.0.clone(),
+        mode: plan.mode.clone(),
+        namespace_path: Some(pin.display().to_string()),
+        holder: Some(plan.holder.clone()),
+        interface_name: pair.map(|_| bridge::INSIDE.into()),
+        address: pair.map(|pair| pair.four.to_string()),
+        address_ipv6: pair.and_then(|pair| pair.six).map(|six| six.to_string()),
+        hostname: plan.hostname.clone(),
+        ports: plan.ports.clone(),
+    }
+}
+
+/// The plan of a network that is there.
+fn plan_of(network: &Network, holder: Holder, namespace_path: Option<String>) -> NetworkPlan {
+    NetworkPlan {
+        alloc: AllocId(network.id.clone()),
+        mode: network.mode.clone(),
+        hostname: network.hostname.clone(),
+        ports: network.ports.clone(),
+        holder,
+        namespace_path,
+        before: Some(network.clone()),
+    }
+}
+
+fn no_network() -> HostError {
+    HostError::Invalid("the allocation is in network mode \"host\": it has no network of its own".into())
+}
+
+#[async_trait]
+impl Networks for KernelNetworks {
+    async fn current(&self, caller: &Caller) -> Result<Option<Network>> {
+        let alloc = &caller.require_task()?.id.alloc;
+        Ok(lock(&self.inner.state).networks.get(alloc).cloned())
+    }
+
+    async fn attach_container(&self, caller: &Caller, container_id: &str) -> Result<Network> {
+        let network = self.current(caller).await?.ok_or_else(no_network)?;
+        let Some(containers) = &self.containers else {
+            return Err(HostError::Unavailable("this host has no container engine".into()));
+        };
+        let container = containers.inspect(caller, container_id).await?;
+        let plan = plan_of(&network, Holder::Container(container.id), container.namespace_path);
+        self.with(move |settings, state| state.create(settings, &plan)).await
+    }
+
+    async fn detach(&self, caller: &Caller) -> Result<()> {
+        let alloc = caller.require_task()?.id.alloc.clone();
+        self.with(move |_, state| {
+            let errors = state.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
+            all(&errors)
+        })
+        .await
+    }
+
+    async fn map_port(&self, caller: &Caller, label: &str, address: &str, task_port: u16) -> Result<()> {
+        let network = self.current(caller).await?.ok_or_else(no_network)?;
+        let own = [&network.address, &network.address_ipv6].into_iter().flatten();
+        if own.into_iter().all(|own| own != address) {
+            return Err(HostError::Denied(format!("{address} is not an address of the allocation's network")));
+        }
+        let alloc = caller.require_task()?.id.alloc.clone();
+        let reserved = match &self.ports {
+            Some(ports) => ports.reserved(&alloc).await?,
+            None => Vec::new(),
+        };
+        let port = reserved.into_iter().find(|port| port.label == label);
+        let port = port.ok_or_else(|| HostError::NotFound(format!("no port {label:?} is reserved for the allocation")))?;
+        let port = Port { task_port, ..port };
+        self.with(move |settings, state| {
+            let extra = state.extra.entry(alloc).or_default();
+            extra.retain(|other| other.label != port.label);
+            extra.push(port);
+            state.map_again(settings, &network)
+        })
+        .await
+    }
+
+    async fn unmap_port(&self, caller: &Caller, label: &str) -> Result<()> {
+        let Some(network) = self.current(caller).await? else { return Ok(()) };
+        let (alloc, label) = (caller.require_task()?.id.alloc.clone(), label.to_owned());
+        self.with(move |settings, state| {
+            state.extra.entry(alloc).or_default().retain(|port| port.label != label);
+            state.map_again(settings, &network)
+        })
+        .await
+    }
+
+    async fn ready(&self, mode: &str) -> Result<()> {
+        match mode {
+            "host" => Ok(()),
+            "none" => bridge::check_privilege(),
+            "bridge" => self.with(|settings, state| state.bridge(settings).map(drop)).await,
+            other => Err(HostError::Unavailable(format!(
+                "network mode {other:?} is not built yet; this version has host, bridge and none"
+            ))),
+        }
+    }
+
+    async fn create(&self, plan: &NetworkPlan) -> Result<Network> {
+        let plan = plan.clone();
+        self.with(move |settings, state| state.create(settings, &plan)).await
+    }
+
+    async fn destroy(&self, alloc: &AllocId) -> Result<()> {
+        let alloc = alloc.clone();
+        self.with(move |_, state| state.destroy(&alloc)).await
+    }
+
+    async fn reconcile(&self, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
+        let (owned, count) = (plans.to_vec(), plans.len());
+        match self.with(move |settings, state| Ok(state.reconcile(settings, &owned))).await {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn repair(&self) -> Result<Vec<String>> {
+        self.with(|_, state| state.bridge.as_mut().map_or(Ok(Vec::new()), Bridge::repair)).await
+    }
+}
+
+impl State {
+    fn map_again(&mut self, settings: &NetworkSettings, network: &Network) -> Result<()> {
+        let ports = self.ports(&plan_of(network, Holder::Pinned, None));
+        self.bridge(settings)?.map(&network.id, &ports)
+    }
+}

@@ -1,0 +1,166 @@
+//! Network namespaces: made, pinned by a file, opened, removed.
+//!
+//! Only threads that end at once change their namespace, never one of the runtime's. Pins are where `ip netns`
+//! looks for them, under the allocation's id, as Nomad has them.
+
+use std::{
+    fs,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+    thread,
+};
+
+use longshore_core::error::{HostError, Result};
+use rustix::{
+    fs::statfs,
+    io::Errno,
+    mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount},
+    thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
+};
+
+use super::{
+    links::LOOPBACK,
+    netlink::{Batch, Socket},
+};
+use crate::failure::because;
+
+/// Where pins are.
+const PINS: &str = "/run/netns";
+/// The calling thread's own namespace.
+const OWN: &str = "/proc/thread-self/ns/net";
+/// `statfs` type of namespace files (`linux/magic.h`).
+const NAMESPACE_FILES: u64 = 0x6e73_6673;
+
+/// A namespace and a socket inside it.
+pub(super) struct Namespace {
+    pub file: OwnedFd,
+    pub links: Socket,
+}
+
+/// The file that pins an allocation's namespace.
+pub(super) fn pin_of(alloc: &str) -> PathBuf {
+    Path::new(PINS).join(alloc)
+}
+
+/// The pinned namespace, made unless it is there. The second value tells whether it was made.
+pub(super) fn make(pin: &Path) -> Result<(Namespace, bool)> {
+    if is_pin(pin) {
+        return Ok((open(pin)?, false));
+    }
+    ready_file(pin)?;
+    let target = pin.to_owned();
+    let made = on_thread(move || {
+        unshare_network()?;
+        let inside = enter_own()?;
+        mount_bind(OWN, &target).map_err(because(format_args!("pinning a network namespace at {}", target.display())))?;
+        Ok(inside)
+    });
+    if made.is_err() {
+        let _ = fs::remove_file(pin);
+    }
+    made.map(|inside| (inside, true))
+}
+
+/// Opens a namespace by any file that stands for it.
+pub(super) fn open(path: &Path) -> Result<Namespace> {
+    let file: OwnedFd = fs::File::open(path).map_err(because(path.display()))?.into();
+    on_thread(move || {
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(because("entering a network namespace"))?;
+        enter_own()
+    })
+}
+
+/// Pins somebody else's namespace (a container's), in place of what is pinned there.
+pub(super) fn pin(namespace: &Path, pin: &Path) -> Result<()> {
+    if is_pin(pin) && same(namespace, pin) {
+        return Ok(());
+    }
+    unpin(pin)?;
+    ready_file(pin)?;
+    mount_bind(namespace, pin).map_err(because(format_args!("pinning {}", namespace.display())))
+}
+
+/// Whether two files stand for the same namespace.
+pub(super) fn same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Removes a pin; the namespace goes with the last process in it. Gone already is success.
+pub(super) fn unpin(pin: &Path) -> Result<()> {
+    loop {
+        match unmount(pin, UnmountFlags::DETACH) {
+            Ok(()) => {}
+            Err(Errno::INVAL | Errno::NOENT) => break,
+            Err(error) => return Err(because(format_args!("unmounting {}", pin.display()))(error)),
+        }
+    }
+    match fs::remove_file(pin) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(because(pin.display())(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file is a namespace, and not the empty file that is left of a pin after a reboot.
+pub(super) fn is_pin(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.f_type as u64 == NAMESPACE_FILES)
+}
+
+/// An empty file to mount on, in a directory whose mounts all see.
+fn ready_file(pin: &Path) -> Result<()> {
+    let directory = Path::new(PINS);
+    fs::create_dir_all(directory).map_err(because(PINS))?;
+    let share = || mount_change(directory, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
+    if share().is_err() {
+        mount_bind_recursive(directory, directory).and_then(|()| share()).map_err(because(PINS))?;
+    }
+    fs::File::create(pin).map(drop).map_err(because(pin.display()))
+}
+
+/// The calling thread's namespace, with IPv6 on for links to come: container engines turn it off.
+fn enter_own() -> Result<Namespace> {
+    for scope in ["all", "default"] {
+        // A kernel without IPv6 has no such file, and gets no such address.
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "0");
+    }
+    let file = fs::File::open(OWN).map_err(because(OWN))?.into();
+    Ok(Namespace { file, links: Socket::route().map_err(because("netlink in a network namespace"))? })
+}
+
+#[allow(unsafe_code, reason = "other flags of the call could take a thread's descriptors away")]
+fn unshare_network() -> Result<()> {
+    // SAFETY: only the network namespace of this thread changes; its descriptors stay shared with the others.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.map_err(because("a new network namespace"))
+}
+
+/// Runs `work` on a thread of its own, whose namespace it may change.
+fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let thread = thread::Builder::new().name("netns".into()).spawn(work).map_err(because("a thread"))?;
+    thread.join().unwrap_or_else(|_| Err(HostError::Other("the thread in a network namespace crashed".into())))
+}
+
+/// Removes the pins of an allocation of which only the beginning of the id may be known, dashes left out.
+pub(super) fn unpin_all(owner: &str) {
+    let letters = |name: &str| name.replace('-', "");
+    for entry in fs::read_dir(PINS).into_iter().flatten().flatten() {
+        let is_theirs = entry.file_name().to_str().is_some_and(|name| letters(name).starts_with(&letters(owner)));
+        if is_theirs && let Err(error) = unpin(&entry.path()) {
+            tracing::warn!(pin = %entry.path().display(), %error, "an orphaned network namespace stays pinned");
+        }
+    }
+}
+
+impl Namespace {
+    /// Turns on 127.0.0.1.
+    pub fn loopback_up(&mut self) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.set_up(LOOPBACK);
+        let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[]));
+        answer.map_err(because("the loopback interface of a network namespace"))
+    }
+}
