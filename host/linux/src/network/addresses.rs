@@ -26,7 +26,8 @@ impl Places {
     /// All free. None if a subnet has no room for a gateway and an allocation.
     pub fn new(subnet: Ipv4Net, subnet_ipv6: Option<Ipv6Net>) -> Option<Self> {
         let places = Self { subnet, subnet_ipv6, taken: BTreeSet::new(), next: GATEWAY + 1 };
-        let fits = subnet_ipv6.is_none_or(|six| 128 - u32::from(six.prefix_len()) >= 32 - u32::from(subnet.prefix_len()));
+        let fits =
+            subnet_ipv6.is_none_or(|six| 128 - u32::from(six.prefix_len()) >= 32 - u32::from(subnet.prefix_len()));
         (places.last() > GATEWAY && fits).then_some(places)
     }
 
@@ -70,7 +71,8 @@ impl Places {
     /// The addresses of a place.
     pub fn at(&self, place: u32) -> Pair {
         let four = Ipv4Addr::from(u32::from(self.subnet.network()).wrapping_add(place));
-        let six = self.subnet_ipv6.map(|subnet| Ipv6Addr::from(u128::from(subnet.network()).wrapping_add(place.into())));
+        let six =
+            self.subnet_ipv6.map(|subnet| Ipv6Addr::from(u128::from(subnet.network()).wrapping_add(place.into())));
         Pair { four, six }
     }
 }

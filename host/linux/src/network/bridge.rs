@@ -135,7 +135,7 @@ impl Bridge {
     pub fn attach(&mut self, alloc: &str, inside: &mut Namespace) -> Result<()> {
         let Some(pair) = self.addresses(alloc) else { return Ok(()) };
         let name = outside_name(alloc);
-        let failed = |what: &'static str| because(format_args!("{what} of allocation {alloc}"));
+        let failed = |what: &'static str| because(format!("{what} of allocation {alloc}"));
         if let Some(link) = self.links.link(&name).map_err(failed("the link"))? {
             if link.master == self.index && is_complete(inside, pair).map_err(failed("the inner link"))? {
                 return Ok(());
@@ -393,7 +393,7 @@ fn is_complete(inside: &mut Namespace, pair: Pair) -> rustix::io::Result<bool> {
 /// The bridge's index; made unless it is there and ours.
 fn make_bridge(links: &mut Socket, scope: &Scope, gateway: Pair, mtu: u32) -> Result<u32> {
     let name = &scope.bridge;
-    let failed = || because(format_args!("bridge {name}"));
+    let failed = || because(format!("bridge {name}"));
     if let Some(link) = links.link(name).map_err(failed())? {
         if link.kind != "bridge" || link.mac != gateway.mac() {
             let kind = if link.kind.is_empty() { "network device" } else { &link.kind };

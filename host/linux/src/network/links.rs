@@ -140,8 +140,7 @@ impl Batch {
 
     /// The way to everywhere.
     pub fn add_default_route(&mut self, index: u32, gateway: IpAddr) {
-        let header =
-            [family_of(gateway), 0, 0, 0, route::MAIN_TABLE, route::STATIC, 0, route::UNICAST, 0, 0, 0, 0];
+        let header = [family_of(gateway), 0, 0, 0, route::MAIN_TABLE, route::STATIC, 0, route::UNICAST, 0, 0, 0, 0];
         self.message(NEW_ROUTE, flag::ACK | flag::CREATE | flag::REPLACE, &header, |message| {
             message.attribute(route::GATEWAY, &octets(gateway));
             message.number(route::INTERFACE, index);
@@ -207,23 +206,33 @@ impl Socket {
     /// The addresses of a link.
     pub fn addresses(&mut self, index: u32) -> Result<Vec<IpAddr>> {
         let mut found = Vec::new();
-        self.dump(GET_ADDRESS, &[0; 8], |_| {}, |payload| {
-            let local = attributes(payload.get(8..).unwrap_or_default()).find(|(kind, _)| *kind == 1);
-            if u32_at(payload, 4) == index {
-                found.extend(local.and_then(|(_, value)| address(value)));
-            }
-        })?;
+        self.dump(
+            GET_ADDRESS,
+            &[0; 8],
+            |_| {},
+            |payload| {
+                let local = attributes(payload.get(8..).unwrap_or_default()).find(|(kind, _)| *kind == 1);
+                if u32_at(payload, 4) == index {
+                    found.extend(local.and_then(|(_, value)| address(value)));
+                }
+            },
+        )?;
         Ok(found)
     }
 
     /// The routes of the main table.
     pub fn routes(&mut self) -> Result<Vec<Route>> {
         let mut routes = Vec::new();
-        self.dump(GET_ROUTE, &[0; 12], |_| {}, |payload| {
-            if payload.get(4) == Some(&route::MAIN_TABLE) && payload.get(7) == Some(&route::UNICAST) {
-                routes.push(read_route(payload));
-            }
-        })?;
+        self.dump(
+            GET_ROUTE,
+            &[0; 12],
+            |_| {},
+            |payload| {
+                if payload.get(4) == Some(&route::MAIN_TABLE) && payload.get(7) == Some(&route::UNICAST) {
+                    routes.push(read_route(payload));
+                }
+            },
+        )?;
         Ok(routes)
     }
 }

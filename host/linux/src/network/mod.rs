@@ -45,10 +45,7 @@ use longshore_core::{
 };
 
 use self::{addresses::Pair, bridge::Bridge};
-use crate::{
-    failure::{because, blocking},
-    lock::lock,
-};
+use crate::{failure::blocking, lock::lock};
 
 /// What the operator decides about networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,7 +309,8 @@ impl Networks for KernelNetworks {
             None => Vec::new(),
         };
         let port = reserved.into_iter().find(|port| port.label == label);
-        let port = port.ok_or_else(|| HostError::NotFound(format!("no port {label:?} is reserved for the allocation")))?;
+        let port =
+            port.ok_or_else(|| HostError::NotFound(format!("no port {label:?} is reserved for the allocation")))?;
         let port = Port { task_port, ..port };
         self.with(move |settings, state| {
             let extra = state.extra.entry(alloc).or_default();

@@ -4,8 +4,7 @@
 //! looks for them, under the allocation's id, as Nomad has them.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::MetadataExt,
@@ -56,7 +55,8 @@ pub(super) fn make(pin: &Path) -> Result<(Namespace, bool)> {
     let made = on_thread(move || {
         unshare_network()?;
         let inside = enter_own()?;
-        mount_bind(OWN, &target).map_err(because(format_args!("pinning a network namespace at {}", target.display())))?;
+        mount_bind(OWN, &target)
+            .map_err(because(format_args!("pinning a network namespace at {}", target.display())))?;
         Ok(inside)
     });
     if made.is_err() {

@@ -7,7 +7,7 @@ mod batch;
 mod socket;
 
 pub(super) use batch::{Batch, attributes, text, u32_at};
-pub(super) use socket::{Answer, Socket};
+pub(super) use socket::Socket;
 
 /// Message flags (`linux/netlink.h`).
 pub(super) mod flag {

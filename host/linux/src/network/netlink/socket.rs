@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use rustix::{
     io::{Errno, Result},
     net::{
-        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, netlink::SocketAddrNetlink,
-        recv, send, socket_with, sockopt,
+        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect,
+        netlink::SocketAddrNetlink, recv, send, socket_with, sockopt,
     },
 };
 
@@ -82,7 +82,13 @@ impl Socket {
     }
 
     /// Asks for a list; `each` gets every entry without its header.
-    pub fn dump(&mut self, kind: u16, fixed: &[u8], body: impl FnOnce(&mut Batch), mut each: impl FnMut(&[u8])) -> Result<()> {
+    pub fn dump(
+        &mut self,
+        kind: u16,
+        fixed: &[u8],
+        body: impl FnOnce(&mut Batch),
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<()> {
         let mut batch = Batch::new();
         batch.message(kind, flag::DUMP, fixed, body);
         send(&self.0, batch.bytes(), SendFlags::empty())?;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::network::netlink::{Batch, family};
 
 /// A register of four bytes; longer values lie in several.
-pub(in crate::network) type Register = u32;
+type Register = u32;
 /// The first of them (`NFT_REG32_00`).
 const FIRST: Register = 8;
 /// A register of sixteen bytes, which is what interface names are compared in.
@@ -157,9 +157,9 @@ impl Rule {
 
     fn address_in(self, offset: u32, net: IpNet) -> Self {
         let (network, mask) = (bytes(net.network()), bytes(net.netmask()));
-        self.load_payload(header::NETWORK, offset, network.len() as u32, FIRST).mask(FIRST, mask).compare(
-            EQUAL, FIRST, network,
-        )
+        self.load_payload(header::NETWORK, offset, network.len() as u32, FIRST)
+            .mask(FIRST, mask)
+            .compare(EQUAL, FIRST, network)
     }
 
     /// `fib daddr type local`: to an address of this host

@@ -5,8 +5,8 @@ mod expression;
 mod objects;
 mod read;
 
-pub(super) use expression::{ConnectionState, Register, Rule, Verdict};
-pub(super) use objects::{Element, Hook, Map, Transaction};
+pub(super) use expression::{ConnectionState, Rule, Verdict};
+pub(super) use objects::{Element, Hook, Map, Transaction, is_missing};
 pub(super) use read::{Chain, Ruleset};
 
 /// Families of tables.

@@ -3,8 +3,8 @@
 use rustix::io::{Errno, Result};
 
 use super::{
-    DELETE_ELEMENT, DELETE_RULE, DELETE_TABLE, NEW_CHAIN, NEW_ELEMENT, NEW_MAP, NEW_RULE, NEW_TABLE,
-    expression::Rule, header, table_family,
+    DELETE_ELEMENT, DELETE_RULE, DELETE_TABLE, NEW_CHAIN, NEW_ELEMENT, NEW_MAP, NEW_RULE, NEW_TABLE, expression::Rule,
+    header, table_family,
 };
 use crate::network::netlink::{Batch, Socket, flag};
 

@@ -123,8 +123,7 @@ fn read_chain(payload: &[u8]) -> Chain {
 }
 
 fn read_rule(payload: &[u8]) -> (String, Known) {
-    let (mut table, mut rule) =
-        (String::new(), Known { chain: String::new(), handle: 0, comment: String::new() });
+    let (mut table, mut rule) = (String::new(), Known { chain: String::new(), handle: 0, comment: String::new() });
     for (kind, value) in attributes(payload.get(4..).unwrap_or_default()) {
         match kind {
             1 => table = text(value),

@@ -1,0 +1,69 @@
+//! Machines on which it cannot work, and what is said of them.
+
+use longshore_core::{caller::AllocId, error::HostError, network::Networks};
+
+use super::world::{World, alloc_id, ip, plan};
+
+fn refusal(world: &World) -> HostError {
+    let networks = world.networks();
+    let alloc = alloc_id();
+    let error = world.on_machine(async || networks.create(&plan(&alloc, &[(20_080, 80)])).await).unwrap_err();
+    assert_eq!(world.on_machine(async || networks.ready("bridge").await), Err(error.clone()), "known at submit");
+    assert!(!std::path::Path::new("/run/netns").join(&alloc).exists(), "nothing is left behind");
+    error
+}
+
+#[test]
+fn the_bridges_name_is_taken() {
+    let world = World::new();
+    ip(&["-n", &world.machine, "link", "add", &world.bridge, "type", "veth", "peer", "name", "other0"]);
+    let error = refusal(&world);
+    assert!(matches!(&error, HostError::Conflict(text) if text.contains("taken by a veth")), "{error}");
+}
+
+#[test]
+fn the_subnet_is_somebodys() {
+    let world = World::new();
+    ip(&["-n", &world.machine, "route", "add", "10.77.4.0/24", "via", "192.0.2.2"]);
+    let error = refusal(&world);
+    let expected = "subnet 10.77.0.0/20 of the bridge overlaps 10.77.4.0/24, which is reached by up0";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn a_bridge_belongs_to_one_agent() {
+    let world = World::new();
+    let first = world.networks();
+    assert_eq!(world.on_machine(async || first.ready("bridge").await), Ok(()));
+    let second = world.networks();
+    let error = world.on_machine(async || second.ready("bridge").await).unwrap_err();
+    assert!(error.to_string().contains("belongs to another agent"), "{error}");
+    drop(first);
+    assert_eq!(world.on_machine(async || second.ready("bridge").await), Ok(()));
+}
+
+#[test]
+fn a_subnet_can_be_full() {
+    let mut world = World::new();
+    world.settings.subnet = "10.77.0.0/29".parse().unwrap();
+    let networks = world.networks();
+    let allocs: Vec<_> = (0..5).map(|_| alloc_id()).collect();
+    for alloc in &allocs {
+        world.create(&networks, &plan(alloc, &[]));
+    }
+    let one_more = alloc_id();
+    let error = world.on_machine(async || networks.create(&plan(&one_more, &[])).await).unwrap_err();
+    assert!(matches!(&error, HostError::Limit(text) if text.contains("all 5 addresses")), "{error}");
+    world.on_machine(async || networks.destroy(&AllocId(allocs[2].clone())).await).unwrap();
+    assert_eq!(world.create(&networks, &plan(&one_more, &[])).address.as_deref(), Some("10.77.0.4"));
+    super::ends(&world, networks, &allocs.iter().chain([&one_more]).map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn modes_that_are_not_there() {
+    let world = World::new();
+    let networks = world.networks();
+    let ready = |mode: &'static str| world.on_machine(async || networks.ready(mode).await);
+    assert_eq!((ready("host"), ready("none")), (Ok(()), Ok(())));
+    assert!(matches!(ready("cni/x"), Err(HostError::Unavailable(_))));
+}
