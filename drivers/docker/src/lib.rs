@@ -7,6 +7,7 @@
 //! | what an operator may write | [`settings`] and `settings.schema.json` |
 //! | how that becomes a container | [`spec`], from [`ports`], [`mounts`], [`network`], [`resources`], [`options`] |
 //! | the order of calls to the engine | [`lifecycle`] |
+//! | who holds a group's network namespace | [`holder`] |
 //!
 //! All of it is pure but [`engine`] and this file, and tested natively. What is allowed (privileges, host
 //! paths, devices, …) is not decided here: the host checks every container against the operator's policy.
@@ -14,6 +15,7 @@
 pub mod config;
 pub mod duration;
 pub mod engine;
+pub mod holder;
 pub mod image;
 pub mod lifecycle;
 pub mod loose;
@@ -26,7 +28,8 @@ pub mod settings;
 pub mod spec;
 
 use longshore_sdk::{
-    About, Description, Error, Exec, ExecRequest, FingerprintResult, Health, KeyValue, Lifecycle, Session, Signals,
+    About, CreatedNetwork, Description, Error, Exec, ExecRequest, FingerprintResult, Health, KeyValue, Lifecycle,
+    Network, NetworkRequest, Session, Signals,
     StartError, Started, StopRequest, Task, TaskRef, TaskStatus, env, handle,
     host::containers::{self, EngineInfo},
 };
@@ -40,7 +43,7 @@ use crate::{
 /// The driver.
 pub struct Docker;
 
-longshore_sdk::export!(Docker with signals, exec);
+longshore_sdk::export!(Docker with signals, exec, network);
 
 impl About for Docker {
     fn describe() -> Description {
@@ -114,6 +117,16 @@ impl Signals for Docker {
 impl Exec for Docker {
     fn open(_: TaskRef, handle: Vec<u8>, request: ExecRequest) -> Result<Session, Error> {
         containers::prepare_exec(&container(&handle)?, &request).map(Session::Container)
+    }
+}
+
+impl Network for Docker {
+    fn create(request: NetworkRequest) -> Result<CreatedNetwork, Error> {
+        holder::create(&Host, request)
+    }
+
+    fn destroy(_: String, handle: Option<Vec<u8>>) -> Result<(), Error> {
+        holder::destroy(&Host, handle.as_deref())
     }
 }
 

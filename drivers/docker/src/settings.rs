@@ -17,6 +17,7 @@ pub struct Settings {
     pub gc: Option<Gc>,
     pub pids_limit: u32,
     pub oom_score_adj: Option<i32>,
+    pub infra_image: Option<String>,
     pub image_pull_timeout: Option<String>,
     pub selinux_label: String,
 }

@@ -8,7 +8,7 @@ use longshore_sdk::{
 use crate::{config::Config, image, mounts, network, options, ports, resources, settings::Settings};
 
 /// What Nomad's labels begin with.
-const LABEL_PREFIX: &str = "com.hashicorp.nomad.";
+pub const LABEL_PREFIX: &str = "com.hashicorp.nomad.";
 /// Labels the operator may ask for, and where each comes from in the task's origin.
 const EXTRA_LABELS: [(&str, &str); 8] = [
     ("job_name", "job_name"),

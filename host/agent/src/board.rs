@@ -357,6 +357,8 @@ pub(crate) fn record(alloc: &Allocation) -> AllocRecord {
         desired_description: alloc.desired_description.clone(),
         finished: alloc.finished,
         network_mode: alloc.network_mode.clone(),
+        network: alloc.network.clone(),
+        network_handle: alloc.network_handle.clone(),
         ports: alloc.ports.clone(),
         create_time: alloc.create_time,
         create_index: alloc.create_index,

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::driver::{DriverError, Health};
+use longshore_core::driver::{Driver, DriverError, Health};
 use longshore_job::{
     model::{Job, Task, TaskGroup},
     nearest,
 };
 
 use crate::{
-    alloc::env, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables, schema, shared::Shared,
+    alloc::env, alloc::network, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables, schema,
+    shared::Shared,
 };
 
 /// What was found out about a job.
@@ -35,7 +36,7 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
     let node = Variables::new(BTreeMap::new(), env::node_variables(&shared.node()));
     for (number, group) in job.task_groups.iter_mut().enumerate() {
         let place = format!("/TaskGroups/{number}");
-        findings.network(group, &place);
+        findings.network(shared, group, &place).await;
         findings.labels(group, &place);
         for (number, task) in group.tasks.iter_mut().enumerate() {
             findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
@@ -83,23 +84,59 @@ impl Findings {
         }
     }
 
-    fn network(&mut self, group: &TaskGroup, place: &str) {
+    async fn network(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
         for (number, network) in group.networks.iter().enumerate() {
-            let mode = network.mode();
-            if mode != "host" {
-                self.wrong(
-                    format!("{place}/Networks/{number}/Mode"),
-                    format!(
-                        "network mode {mode:?} is not built yet: this version runs groups in the host's network; \
-                         write mode = \"host\" or leave it out"
-                    ),
-                );
-            } else if !network.hostname.is_empty() {
-                self.wrong(
-                    format!("{place}/Networks/{number}/Hostname"),
-                    "hostname cannot be set on task group using \"host\" networking mode",
-                );
+            let mode = network.mode().to_lowercase();
+            let place = format!("{place}/Networks/{number}");
+            if !network::is_own(&mode) {
+                if !network.hostname.is_empty() {
+                    let message = "hostname cannot be set on task group using \"host\" networking mode";
+                    self.wrong(format!("{place}/Hostname"), message);
+                }
+                continue;
             }
+            let before = self.invalid.len();
+            self.network_drivers(shared, group, &mode, !network.hostname.is_empty(), &place);
+            if self.invalid.len() > before {
+                continue;
+            }
+            let ready = match &shared.backends.networks {
+                Some(networks) => networks.ready(&mode).await.map_err(|error| error.to_string()),
+                None => Err("this host has no networks of allocations".into()),
+            };
+            if let Err(why) = ready {
+                self.unplaceable.push(Problem::new(format!("{place}/Mode"), why));
+            }
+        }
+    }
+
+    /// Whether the drivers of a group's tasks can share a network of this mode.
+    fn network_drivers(&mut self, shared: &Shared, group: &TaskGroup, mode: &str, has_hostname: bool, place: &str) {
+        let kind = if mode.starts_with("cni/") { "cni" } else { mode };
+        let names = Variables::new(BTreeMap::new(), env::node_variables(&shared.node()));
+        for task in &group.tasks {
+            let Ok(driver) = shared.driver(&names.text(&task.driver)) else { continue };
+            if driver.info().description.network_modes.iter().all(|known| known != kind) {
+                let message = format!("task {} does not support {mode:?} networking mode", task.name);
+                self.wrong(format!("{place}/Mode"), message);
+            }
+        }
+        let makers = network::makers(shared, group);
+        let name = |driver: &std::sync::Arc<dyn Driver>| driver.info().description.name.clone();
+        match &makers[..] {
+            [(one, first), rest @ ..] => {
+                if let Some((other, _)) = rest.iter().find(|(_, driver)| name(driver) != name(first)) {
+                    let message =
+                        format!("tasks {one} and {other} want to initiate networking but only one driver can do so");
+                    self.wrong(format!("{place}/Mode"), message);
+                }
+            }
+            [] if has_hostname => {
+                let driver = group.tasks.first().map_or("", |task| &task.driver);
+                let message = format!("hostname is not currently supported on driver {driver}");
+                self.wrong(format!("{place}/Hostname"), message);
+            }
+            [] => {}
         }
     }
 

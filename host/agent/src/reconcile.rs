@@ -8,7 +8,7 @@ use longshore_core::caller::{AllocId, TaskId};
 use crate::{
     AgentError, Allocation,
     alloc::{
-        dir,
+        dir, network,
         runner::{self, Progress},
     },
     board::{JobEntry, client_status},
@@ -44,6 +44,7 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut loaded: Loaded) -> Result<
         tracing::info!(allocations = open.len(), rebooted, "taking up what the journal says should run");
     }
     join_all(open.iter().map(|(alloc, _)| hold_ports(shared, alloc))).await;
+    network::reconcile(shared, open.iter().map(|(alloc, _)| alloc)).await;
     for (alloc, progress) in open {
         runner::launch(shared, &alloc, progress);
     }
@@ -108,6 +109,8 @@ fn restore_alloc(
         desired_description: record.desired_description,
         finished: record.finished,
         network_mode: record.network_mode,
+        network: record.network,
+        network_handle: record.network_handle,
         ports: record.ports,
         tasks,
         task_dirs,

@@ -70,6 +70,8 @@ impl Shared {
         reconcile::restore(&shared, loaded).await?;
         let looker = shared.clone();
         shared.spawn(async move { crate::health::keep_looking(&looker).await });
+        let looker = shared.clone();
+        shared.spawn(async move { crate::alloc::network::keep_looking(&looker).await });
         Ok(shared)
     }
 

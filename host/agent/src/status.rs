@@ -10,6 +10,7 @@ use std::{
 use longshore_core::{
     caller::{AllocId, TaskDirs},
     driver::{DriverInfo, DriverNetwork, Fingerprint},
+    network::Network,
     port::Port,
 };
 use longshore_job::model::Job;
@@ -136,6 +137,10 @@ pub struct Allocation {
     pub finished: bool,
     /// Network mode.
     pub network_mode: String,
+    /// Its own network; none in mode `host`, and before it is made.
+    pub network: Option<Network>,
+    /// What the driver that made its namespace wants to be told when it is to go.
+    pub network_handle: Option<Vec<u8>>,
     /// Its ports.
     pub ports: Vec<Port>,
     /// Its tasks, by name.

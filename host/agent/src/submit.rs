@@ -12,7 +12,7 @@ use longshore_job::model::{Job, TaskGroup};
 use crate::{
     Allocation, ClientStatus, Desired, SubmitError, SubmitOptions, Submitted, TaskState,
     alloc::{
-        dir, ports,
+        dir, network, ports,
         runner::{self, Progress},
     },
     board::{self, JobEntry},
@@ -88,7 +88,9 @@ impl Shared {
     fn with_first_starts(&self, alloc: Allocation, writes: &mut Vec<Write>) -> (Allocation, BTreeMap<String, Launch>) {
         writes.push(Write::alloc(&board::record(&alloc)));
         // What replaces another gets the rest of its ports when that one is gone, and is prepared then.
-        let prepared = if alloc.previous.is_none() { launch::prepare_first(self, &alloc) } else { BTreeMap::new() };
+        // What has a network of its own is prepared when that is made.
+        let now = alloc.previous.is_none() && !network::is_own(&alloc.network_mode);
+        let prepared = if now { launch::prepare_first(self, &alloc) } else { BTreeMap::new() };
         for (name, launch) in &prepared {
             let record = TaskRecord {
                 phase: RunPhase::Starting,
@@ -218,6 +220,8 @@ impl Shared {
             status: ClientStatus::Pending,
             finished: false,
             network_mode: network_mode(group),
+            network: None,
+            network_handle: None,
             ports: Vec::new(),
             tasks,
             dir: self.config.alloc_dir(&id.0),

@@ -16,6 +16,7 @@ use longshore_core::{
     file::Files,
     grant::{Grant, Grants},
     policy::Policy,
+    port::Ports,
 };
 use longshore_linux::{
     cgroup::Cgroups,
@@ -25,6 +26,7 @@ use longshore_linux::{
         docker::{Docker, DockerConfig},
     },
     files::AllocFiles,
+    network::{KernelNetworks, NetworkSettings},
     ports::{PortBook, PortSettings},
     process::Supervisor,
 };
@@ -113,13 +115,15 @@ impl Machine {
         let mut configs = driver_configs(config, mode)?;
         let files: Arc<dyn Files> = Arc::new(AllocFiles);
         let docker = Arc::new(container_engines(config, store, &configs, &files));
+        let held: Arc<dyn Ports> = Arc::new(PortBook::new(ports.clone()));
+        let networks = KernelNetworks::new(network_settings(config, &ports), Some(docker.clone()), Some(held.clone()));
         let backends = Backends {
             containers: Some(docker.clone()),
             images: Some(docker),
             processes: Some(Arc::new(processes)),
             components: Some(Arc::new(components)),
-            ports: Some(Arc::new(PortBook::new(ports.clone()))),
-            networks: None,
+            ports: Some(held),
+            networks: Some(Arc::new(networks)),
             files: Some(files),
             state: Some(store.driver_state()),
             events: store.event_sink(),
@@ -211,6 +215,17 @@ fn port_settings(config: &Config) -> Outcome<PortSettings> {
         settings.host_ip = *default;
     }
     Ok(settings)
+}
+
+fn network_settings(config: &Config, ports: &PortSettings) -> NetworkSettings {
+    let default = NetworkSettings::default();
+    let wanted = &config.network;
+    NetworkSettings {
+        bridge: wanted.bridge_network_name.clone().unwrap_or(default.bridge),
+        subnet: wanted.bridge_network_subnet.unwrap_or(default.subnet),
+        subnet_ipv6: wanted.bridge_network_subnet_ipv6,
+        host_ip: ports.host_ip,
+    }
 }
 
 /// Drivers of our own, then the configured ones, then those of the driver directory.

@@ -9,11 +9,16 @@ use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use longshore_core::{grant::Grant, policy::Policy};
 use longshore_wasm::limits::OperationLimits;
-use serde::{Deserialize, de::IntoDeserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IntoDeserializer},
+};
 
 pub use self::engine::ContainerEngine;
 use crate::failure::{Failure, Outcome, chain};
@@ -63,6 +68,8 @@ pub struct Config {
     pub docker: ContainerEngine,
     /// Ports given to tasks.
     pub ports: Ports,
+    /// Networks of allocations.
+    pub network: Network,
     /// Addresses of the machine by name, for `host_network` of a port.
     pub host_network: BTreeMap<String, HostNetwork>,
     /// Drivers by name.
@@ -103,6 +110,27 @@ impl Default for Ports {
     fn default() -> Self {
         Self { min_dynamic_port: 20_000, max_dynamic_port: 32_000, reserved_ports: String::new() }
     }
+}
+
+/// Networks of allocations, in Nomad's words.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// The bridge; `nomad` unless given. One bridge belongs to one agent.
+    pub bridge_network_name: Option<String>,
+    /// Addresses of allocations; 172.26.64.0/20 unless given.
+    #[serde(deserialize_with = "subnet")]
+    pub bridge_network_subnet: Option<Ipv4Net>,
+    /// IPv6 addresses of allocations; none unless given.
+    #[serde(deserialize_with = "subnet")]
+    pub bridge_network_subnet_ipv6: Option<Ipv6Net>,
+}
+
+/// `10.0.0.0/16`, or nothing for none.
+fn subnet<'de, D: Deserializer<'de>, N: FromStr>(value: D) -> Result<Option<N>, D::Error> {
+    let text = String::deserialize(value)?;
+    let wrong = || D::Error::custom(format!("{text:?} is no subnet like 172.26.64.0/20 or fd00:a110:c8::/120"));
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
 /// One named address of the machine.
@@ -172,6 +200,13 @@ impl Config {
         for (name, engine) in own.chain([("docker", &self.docker)]) {
             engine.check().map_err(|problem| format!("{name}: {problem}"))?;
         }
+        if let Some(name) = &self.network.bridge_network_name
+            && (name.is_empty() || name.len() > 15 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)))
+        {
+            return Err(format!(
+                "network.bridge_network_name: {name:?} cannot name an interface: 1 to 15 letters, digits, `-` and `_`"
+            ));
+        }
         if let (Some(address), None) = (self.http.address, &self.http.token_file) {
             return Err(format!(
                 "http: address {address} without token_file: everybody who reaches the port could run anything here; \
@@ -209,6 +244,7 @@ mod tests {
             }
             docker { endpoint = "unix:///run/other.sock" }
             ports { reserved_ports = "22,80" }
+            network { bridge_network_subnet = "10.9.0.0/16" }
             host_network "public" { address = "10.0.0.7" }
             driver "docker" {
               grants = ["containers", "images", "http:engine"]
@@ -244,6 +280,8 @@ mod tests {
             ("http {\n  address = \"127.0.0.1:1\"\n}", &["without token_file"]),
             ("http {\n  address = \"localhost\"\n}", &["agent.hcl:2:3", "socket address"]),
             ("ports {\n  reserved_ports = \"22,x\"\n}", &["\\\"x\\\" is no port"]),
+            ("network {\n  bridge_network_subnet = \"10.0.0.0\"\n}", &["agent.hcl:2:3", "is no subnet like"]),
+            ("network {\n  bridge_network_name = \"much-too-long-a-name\"\n}", &["1 to 15 letters"]),
             ("http = {", &["agent.hcl", "line 1"]),
         ];
         for (text, expected) in table {

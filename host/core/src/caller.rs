@@ -23,6 +23,14 @@ pub struct TaskId {
     pub task: String,
 }
 
+impl TaskId {
+    /// Stands for what belongs to an allocation and to none of its tasks: no task can have this name, because the
+    /// tasks' shared directory has it.
+    pub fn shared(alloc: &AllocId) -> Self {
+        Self { alloc: alloc.clone(), task: "alloc".into() }
+    }
+}
+
 /// Where a task's directories are: absolute paths on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskDirs {
@@ -49,6 +57,8 @@ pub struct TaskScope {
     pub ports: Vec<crate::port::Port>,
     /// How its output is kept.
     pub logs: crate::workload::LogLimits,
+    /// Its allocation's network namespace, which every process of it joins; none in the host's network.
+    pub network_namespace: Option<PathBuf>,
 }
 
 /// Who is asking.

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    caller::{TaskDirs, TaskId},
+    caller::{AllocId, TaskDirs, TaskId, TaskScope},
     error::HostError,
     exec::{ExecRequest, ExecSession},
     grant::Grants,
+    network::Holder,
     port::Port,
     workload::{LogLimits, Mount, OutputStream, RunState, Usage},
 };
@@ -234,6 +235,51 @@ pub struct Observation {
     pub handle: Option<Vec<u8>>,
 }
 
+/// An allocation that needs a network namespace of a driver's making.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkRequest {
+    /// Which.
+    pub alloc: AllocId,
+    /// Its directory on the host.
+    pub dir: std::path::PathBuf,
+    /// `bridge`, `none` or `cni/<name>`.
+    pub mode: String,
+    /// Host name inside.
+    pub hostname: Option<String>,
+}
+
+impl NetworkRequest {
+    /// Whom a driver acts for while it makes or removes the namespace: nobody's task, the allocation itself.
+    pub fn scope(&self) -> TaskScope {
+        let dir = &self.dir;
+        let dirs = TaskDirs {
+            task: dir.clone(),
+            alloc: dir.join("alloc"),
+            local: dir.clone(),
+            secrets: dir.clone(),
+            logs: dir.join("alloc/logs"),
+        };
+        TaskScope {
+            id: TaskId::shared(&self.alloc),
+            dirs,
+            ports: Vec::new(),
+            logs: LogLimits::default(),
+            network_namespace: None,
+        }
+    }
+}
+
+/// A namespace that a driver made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedNetwork {
+    /// What keeps it.
+    pub holder: Holder,
+    /// Its path, when the driver knows one.
+    pub namespace_path: Option<String>,
+    /// The driver's opaque bytes, at most 64 KiB.
+    pub handle: Vec<u8>,
+}
+
 /// Why an operation of a driver failed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DriverError {
@@ -333,6 +379,14 @@ pub trait Driver: Send + Sync {
     async fn sample(&self, task: &Task, handle: &[u8]) -> Result<Usage, DriverError>;
     /// Looks at a remote task.
     async fn poll(&self, task: &Task, handle: &[u8]) -> Result<Observation, DriverError>;
+    /// Makes an allocation's namespace; idempotent by allocation.
+    async fn create_network(&self, _request: &NetworkRequest) -> Result<CreatedNetwork, DriverError> {
+        Err(DriverError::Unsupported { driver: self.info().description.name.clone(), interface: "network" })
+    }
+    /// Removes what it made; no handle when making was cut short.
+    async fn destroy_network(&self, _request: &NetworkRequest, _handle: Option<&[u8]>) -> Result<(), DriverError> {
+        Err(DriverError::Unsupported { driver: self.info().description.name.clone(), interface: "network" })
+    }
 }
 
 /// The loaded drivers. Looked up anew for every operation, so that a driver can be replaced under running tasks.

@@ -104,7 +104,7 @@ impl ComponentRunner {
     /// Returns when the proxy accepts connections.
     async fn until_ready(&self, caller: &Caller, scope: &TaskScope, id: &str, address: SocketAddr) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
-        while TcpStream::connect(address).await.is_err() {
+        while !accepts(address, scope.network_namespace.as_deref()).await {
             if let RunState::Exited(status) = self.processes.inspect(caller, id).await?.state {
                 let (code, words) = (status.exit_code, last_words(scope).await);
                 return Err(HostError::Other(format!(
@@ -119,6 +119,18 @@ impl ComponentRunner {
         }
         Ok(())
     }
+}
+
+/// Whether somebody accepts connections at an address, as a process in that namespace sees it.
+async fn accepts(address: SocketAddr, namespace: Option<&Path>) -> bool {
+    let Some(namespace) = namespace.map(Path::to_owned) else {
+        return TcpStream::connect(address).await.is_ok();
+    };
+    let connect = move || {
+        let connected = move || Ok(std::net::TcpStream::connect_timeout(&address, READY_WITHIN).is_ok());
+        crate::network::within(&namespace, connected)
+    };
+    blocking(connect).await.unwrap_or(false)
 }
 
 /// Where the proxy is to be reached: `0.0.0.0` and `[::]` are served, not called.

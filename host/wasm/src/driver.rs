@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use longshore_core::{
     driver::{
-        Driver, DriverError, DriverInfo, Fingerprint, Health, Observation, StartError, Started, StopRequest, Task,
-        TaskStatus,
+        CreatedNetwork, Driver, DriverError, DriverInfo, Fingerprint, Health, NetworkRequest, Observation, StartError,
+        Started, StopRequest, Task, TaskStatus,
     },
     error::HostError,
     exec::{ExecRequest, ExecSession},
@@ -95,7 +95,20 @@ impl Runner {
     where
         F: Future<Output = Answer<T>>,
     {
-        let operation = Operation::new(&self.host, name, Some(task));
+        self.ask_as(Operation::new(&self.host, name, Some(task)), limit, body).await
+    }
+
+    /// The same for anybody.
+    async fn ask_as<T, F>(
+        &self,
+        operation: Operation,
+        limit: Duration,
+        body: impl FnOnce(Store<Operation>, Instance) -> F,
+    ) -> Result<T, DriverError>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        let name = operation.name;
         let answer = self.run(operation, limit, body).await?;
         answer.map_err(|reason| self.refused(name, reason.into()))
     }
@@ -253,5 +266,30 @@ impl Driver for LoadedDriver {
         };
         let seen = runner.ask(NAME, task, runner.operation_limit(), call).await?;
         exports::observation(seen).map_err(|reason| runner.refused(NAME, reason))
+    }
+
+    async fn create_network(&self, request: &NetworkRequest) -> Result<CreatedNetwork, DriverError> {
+        const NAME: &str = "network.create";
+        let runner = &self.runner;
+        let network = runner.exports.network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
+        let call = |mut store: Store<Operation>, instance| async move {
+            let network = network.load(&mut store, &instance)?;
+            network.call_create(&mut store, &request.into()).await
+        };
+        let limit = Duration::from_millis(runner.host.limits.start_ms);
+        let made = runner.ask_as(Operation::for_network(&runner.host, NAME, request), limit, call).await?;
+        exports::created(made).map_err(|reason| runner.refused(NAME, reason))
+    }
+
+    async fn destroy_network(&self, request: &NetworkRequest, handle: Option<&[u8]>) -> Result<(), DriverError> {
+        let runner = &self.runner;
+        let network = runner.exports.network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
+        let handle = handle.map(<[u8]>::to_vec);
+        let call = |mut store: Store<Operation>, instance| async move {
+            let network = network.load(&mut store, &instance)?;
+            network.call_destroy(&mut store, &request.alloc.0, handle.as_deref()).await
+        };
+        let operation = Operation::for_network(&runner.host, "network.destroy", request);
+        runner.ask_as(operation, runner.operation_limit(), call).await
     }
 }

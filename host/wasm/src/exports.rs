@@ -4,6 +4,7 @@ use longshore_core::{
     driver::{self, Capabilities, Health},
     error::HostError,
     exec::ExecSession,
+    network::Holder,
     workload::OutputStream,
 };
 use wasmtime::{
@@ -13,7 +14,7 @@ use wasmtime::{
 
 use crate::{
     bindings::{
-        exports::longshore::driver::{about, exec, lifecycle, poll, signals, stats},
+        exports::longshore::driver::{about, exec, lifecycle, network, poll, signals, stats},
         longshore::driver::types,
     },
     convert::{key_values, map},
@@ -29,6 +30,7 @@ pub(crate) struct Exports {
     pub(crate) exec: Option<exec::GuestIndices>,
     pub(crate) stats: Option<stats::GuestIndices>,
     pub(crate) poll: Option<poll::GuestIndices>,
+    pub(crate) network: Option<network::GuestIndices>,
 }
 
 impl Exports {
@@ -41,6 +43,7 @@ impl Exports {
             exec: has.exec.then(|| exec::GuestIndices::new(pre)).transpose()?,
             stats: has.stats.then(|| stats::GuestIndices::new(pre)).transpose()?,
             poll: has.poll.then(|| poll::GuestIndices::new(pre)).transpose()?,
+            network: has.network.then(|| network::GuestIndices::new(pre)).transpose()?,
         })
     }
 
@@ -51,6 +54,7 @@ impl Exports {
         self.exec.as_ref().map(|exec| exec.load(&mut *store, instance)).transpose()?;
         self.stats.as_ref().map(|stats| stats.load(&mut *store, instance)).transpose()?;
         self.poll.as_ref().map(|poll| poll.load(&mut *store, instance)).transpose()?;
+        self.network.as_ref().map(|network| network.load(&mut *store, instance)).transpose()?;
         Ok(())
     }
 }
@@ -149,6 +153,27 @@ pub(crate) fn started(started: types::Started, has: Capabilities) -> Result<driv
         port_map: network.port_map,
     });
     Ok(driver::Started { handle: check_handle(started.handle)?, watch, network })
+}
+
+/// Accepts what `network.create` answered.
+pub(crate) fn created(created: network::CreatedNetwork) -> Result<driver::CreatedNetwork, HostError> {
+    let (holder, namespace_path) = match created.holder {
+        network::NamespaceHolder::Container(id) => (Holder::Container(id), None),
+        network::NamespaceHolder::Path(path) => {
+            let text = format!("it made a namespace at {path:?}; this host takes those of its containers only");
+            return Err(HostError::Denied(text));
+        }
+        network::NamespaceHolder::Other(kind) => {
+            return Err(HostError::Invalid(format!("it made a namespace held by a {kind:?}, a kind not known here")));
+        }
+    };
+    Ok(driver::CreatedNetwork { holder, namespace_path, handle: check_handle(created.handle)? })
+}
+
+impl From<&driver::NetworkRequest> for network::NetworkRequest {
+    fn from(request: &driver::NetworkRequest) -> Self {
+        Self { alloc_id: request.alloc.0.clone(), mode: request.mode.clone(), hostname: request.hostname.clone() }
+    }
 }
 
 /// Accepts what `poll.check` answered.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use longshore_core::{
     backends::Backends,
     caller::{Caller, DriverName, TaskScope},
-    driver::Task,
+    driver::{NetworkRequest, Task},
     error::{HostError, Result},
     policy::Policy,
     record::Level,
@@ -90,7 +90,16 @@ fn cut(text: &str, max: usize) -> &str {
 impl Operation {
     /// The state of an operation, for a task or for none.
     pub(crate) fn new(host: &Arc<DriverHost>, name: &'static str, task: Option<&Task>) -> Self {
-        let caller = Caller { driver: host.name.clone(), task: task.map(scope) };
+        Self::of(host, name, task.map(scope))
+    }
+
+    /// The state of an operation for an allocation's network, which is none of its tasks'.
+    pub(crate) fn for_network(host: &Arc<DriverHost>, name: &'static str, request: &NetworkRequest) -> Self {
+        Self::of(host, name, Some(request.scope()))
+    }
+
+    fn of(host: &Arc<DriverHost>, name: &'static str, task: Option<TaskScope>) -> Self {
+        let caller = Caller { driver: host.name.clone(), task };
         let logged = LogBudget {
             host: host.clone(),
             task: caller.task.as_ref().map(|task| task.id.clone()),
@@ -150,7 +159,13 @@ impl Operation {
 
 /// What backends need to know of a task.
 fn scope(task: &Task) -> TaskScope {
-    TaskScope { id: task.id.clone(), dirs: task.dirs.clone(), ports: task.ports.clone(), logs: task.logs.clone() }
+    TaskScope {
+        id: task.id.clone(),
+        dirs: task.dirs.clone(),
+        ports: task.ports.clone(),
+        logs: task.logs.clone(),
+        network_namespace: task.network.namespace_path.as_ref().map(Into::into),
+    }
 }
 
 impl WasiView for Operation {

@@ -1,7 +1,8 @@
-//! Allocations: a group's tasks, their directory, their ports, their order.
+//! Allocations: a group's tasks, their directory, their ports, their networks, their order.
 
 pub(crate) mod dir;
 pub(crate) mod env;
+pub(crate) mod network;
 pub(crate) mod order;
 pub(crate) mod ports;
 pub(crate) mod runner;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use longshore_core::{caller::AllocId, driver::Task};
 
 use super::{
-    AllocControl, dir,
+    AllocControl, dir, network,
     order::{self, Member},
     ports::{self, PortGate},
 };
@@ -54,6 +54,11 @@ impl AllocRunner {
             if let Err(reason) = self.set_up().await {
                 return self.fail(&reason).await;
             }
+        } else if !*self.control.stop.borrow()
+            && let Err(error) = network::ensure(&self.shared, &self.id).await
+        {
+            // Its tasks may run all the same; those that have to start again will say what is wrong.
+            tracing::warn!(alloc = %self.id, error, "the network of an allocation could not be taken up again");
         }
         self.run_tasks(progress).await;
         self.finish().await;
@@ -81,7 +86,7 @@ impl AllocRunner {
         }
     }
 
-    /// Ports and directories.
+    /// Ports, directories and network.
     async fn set_up(&self) -> Result<(), String> {
         let Some(view) = self.view() else { return Ok(()) };
         let group = view.job.task_groups.iter().find(|group| group.name == view.group);
@@ -97,7 +102,8 @@ impl AllocRunner {
             }
         }
         dir::build(&self.shared.config, &self.id.0, view.tasks.keys())
-            .map_err(|error| format!("cannot make the allocation's directory: {error}"))
+            .map_err(|error| format!("cannot make the allocation's directory: {error}"))?;
+        network::ensure(&self.shared, &self.id).await.map(drop)
     }
 
     /// Nothing of it can start.
@@ -121,7 +127,9 @@ impl AllocRunner {
 
     async fn run_tasks(&self, mut progress: Progress) {
         let Some(view) = self.view() else { return };
-        let lent = self.shared.backends.ports.clone().filter(|_| !view.ports.is_empty());
+        // With a network of its own, tasks bind ports in there, and the host's stay held.
+        let lends = !view.ports.is_empty() && !network::is_own(&view.network_mode);
+        let lent = self.shared.backends.ports.clone().filter(|_| lends);
         let gate = Arc::new(PortGate::new(self.id.clone(), lent));
         let mut running = Vec::new();
         for (name, control) in &self.control.tasks {
@@ -187,8 +195,9 @@ impl AllocRunner {
         }
     }
 
-    /// All tasks are gone: give back the ports, and say so.
+    /// All tasks are gone: remove the network, give back the ports, and say so.
     async fn finish(&self) {
+        network::tear_down(&self.shared, &self.id).await;
         if let Some(ports) = &self.shared.backends.ports
             && let Err(error) = ports.release(&self.id, None).await
         {

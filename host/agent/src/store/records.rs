@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::SystemTime};
 use longshore_core::{
     caller::{AllocId, TaskId},
     driver::{Started, Task},
+    network::Network,
     port::Port,
     workload::OutputPosition,
 };
@@ -41,6 +42,10 @@ pub(crate) struct AllocRecord {
     pub(crate) desired_description: String,
     pub(crate) finished: bool,
     pub(crate) network_mode: String,
+    #[serde(default)]
+    pub(crate) network: Option<Network>,
+    #[serde(default)]
+    pub(crate) network_handle: Option<Vec<u8>>,
     pub(crate) ports: Vec<Port>,
     pub(crate) create_time: SystemTime,
     pub(crate) create_index: u64,

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use longshore_core::{
     caller::TaskId,
     driver::{Dns, Resources, Task, TaskNetwork},
+    network::Holder,
     workload::LogLimits,
 };
 use longshore_job::model;
@@ -12,7 +13,7 @@ use longshore_job::model;
 use crate::{
     Allocation, TaskState,
     alloc::{
-        env::{self, Source},
+        env::{self, OwnNetwork, Source},
         order::{self, Member},
     },
     interpolate::Variables,
@@ -50,7 +51,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         region: &shared.config.region,
         dirs,
         ports: &alloc.ports,
-        own_network: None,
+        own_network: own_network(alloc),
         host_env: &host_env,
         node: &node,
     });
@@ -70,8 +71,11 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         ports: alloc.ports.clone(),
         network: TaskNetwork {
             mode: alloc.network_mode.clone(),
-            namespace_path: None,
-            holder_container: None,
+            namespace_path: alloc.network.as_ref().and_then(|network| network.namespace_path.clone()),
+            holder_container: alloc.network.as_ref().and_then(|network| match &network.holder {
+                Some(Holder::Container(id)) => Some(id.clone()),
+                _ => None,
+            }),
             hostname: network.map(|network| variables.text(&network.hostname)).filter(|name| !name.is_empty()),
         },
         dns: network.and_then(|network| network.dns.as_ref()).map(|dns| resolver(dns, &variables)),
@@ -98,6 +102,11 @@ pub(crate) fn prepare_first(shared: &Shared, alloc: &Allocation) -> BTreeMap<Str
         order::Step::Stop(..) => None,
     });
     first.filter_map(|name| Some((name.clone(), prepare(shared, alloc, &name).ok()?))).collect()
+}
+
+fn own_network(alloc: &Allocation) -> Option<OwnNetwork<'_>> {
+    let network = alloc.network.as_ref()?;
+    Some(OwnNetwork { interface: network.interface_name.as_deref()?, address: network.address.as_deref()? })
 }
 
 /// What tasks that share the host's file system inherit.

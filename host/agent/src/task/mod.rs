@@ -100,6 +100,7 @@ impl Live {
                 dirs: task.dirs.clone(),
                 ports: task.ports.clone(),
                 logs: task.logs.clone(),
+                network_namespace: task.network.namespace_path.as_ref().map(Into::into),
             }),
         }
     }

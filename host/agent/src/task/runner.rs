@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     Allocation, TaskEvent, TaskPhase, TaskState,
-    alloc::ports::PortGate,
+    alloc::{network, ports::PortGate},
     id::random_fraction,
     shared::Shared,
     store::{RunPhase, TaskRecord, Write},
@@ -64,6 +64,8 @@ pub(crate) struct TaskRunner {
     pub(super) killing: AtomicBool,
     /// How many of the requests to restart it this start already follows.
     restarts_heeded: u32,
+    /// Whether nobody has to look at the allocation's network before the next start.
+    network_is_fresh: bool,
 }
 
 /// What a runner needs to begin.
@@ -110,6 +112,7 @@ impl TaskRunner {
             rebooted,
             killing,
             restarts_heeded: 0,
+            network_is_fresh: true,
         })
     }
 
@@ -216,6 +219,11 @@ impl TaskRunner {
             self.record.phase = RunPhase::Starting;
             return Some(launch);
         }
+        if let Err(reason) = self.network().await {
+            self.event(events::setup_failure(&reason));
+            self.ended(None, Ending::StartFailed { recoverable: true }).await;
+            return None;
+        }
         let launch = match launch::prepare(&self.shared, &self.alloc_now(), &self.id.task) {
             Ok(launch) => launch,
             Err(reason) => {
@@ -233,6 +241,20 @@ impl TaskRunner {
             return None;
         }
         Some(launch)
+    }
+
+    /// The allocation's runner has just looked at its network when a task first starts. Later a holder may have died,
+    /// or the engine; then the other tasks, if they still run, are in a namespace that has lost the network.
+    async fn network(&mut self) -> Result<(), String> {
+        if std::mem::take(&mut self.network_is_fresh) {
+            return Ok(());
+        }
+        if network::ensure(&self.shared, &self.id.alloc).await?
+            && let Some(control) = self.shared.control(&self.id.alloc)
+        {
+            control.tasks.iter().filter(|(name, _)| **name != self.id.task).for_each(|(_, task)| task.restart());
+        }
+        Ok(())
     }
 
     fn remember(&mut self, launch: &Launch) {

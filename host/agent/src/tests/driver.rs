@@ -47,7 +47,7 @@ impl TestDriver {
             version: "0.1.0".into(),
             summary: "for tests".into(),
             filesystem: "image".into(),
-            network_modes: vec!["host".into()],
+            network_modes: vec!["host".into(), "bridge".into()],
             attributes: BTreeMap::new(),
         };
         let config_schema = json!({
@@ -114,6 +114,7 @@ impl TestDriver {
                 dirs: task.dirs.clone(),
                 ports: task.ports.clone(),
                 logs: task.logs.clone(),
+                network_namespace: None,
             }),
         }
     }

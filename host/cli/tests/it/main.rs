@@ -12,6 +12,7 @@ mod harness;
 mod help;
 mod jobs;
 mod life;
+mod network;
 mod podman;
 mod raw_exec;
 mod refusals;

@@ -33,6 +33,7 @@ fn scope() -> TaskScope {
             port("six", "2001:db8::1", 6000, Protocol::Both),
         ],
         logs: LogLimits::default(),
+        network_namespace: None,
     }
 }
 

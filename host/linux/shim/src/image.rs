@@ -5,7 +5,7 @@ use std::{
     fmt, fs,
     io::{self, Write},
     os::unix::ffi::OsStrExt,
-    path::Path,
+    path::{Path, PathBuf},
     ptr,
 };
 
@@ -20,6 +20,7 @@ pub struct Image {
     user: Option<(u32, u32, Vec<u32>)>,
     cgroup_files: Vec<CString>,
     open_files: Option<u64>,
+    network: Option<PathBuf>,
 }
 
 /// Which step failed, and how.
@@ -73,6 +74,7 @@ impl Image {
             user,
             cgroup_files: all("cgroup.join"),
             open_files: spec.number("nofile"),
+            network: spec.get("netns").map(|path| OsStr::from_bytes(path).into()),
         })
     }
 
@@ -95,6 +97,10 @@ impl Image {
     fn prepare(&self, parent: Option<u32>) -> Result<(), Failure> {
         for file in &self.cgroup_files {
             join_cgroup(file).map_err(Failure::at("cgroup"))?;
+        }
+        if let Some(path) = &self.network {
+            let namespace = fs::File::open(path).map_err(Failure::at("network"))?;
+            sys::join_network(&namespace).map_err(Failure::at("network"))?;
         }
         if let Some(soft) = self.open_files {
             sys::limit_open_files(soft);

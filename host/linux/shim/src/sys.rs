@@ -165,6 +165,12 @@ pub fn poll(fds: [RawFd; 3], timeout_ms: i32) {
     unsafe { libc::poll(polled.as_mut_ptr(), 3, timeout_ms) };
 }
 
+/// Moves this process into a network namespace.
+pub fn join_network(namespace: &File) -> io::Result<()> {
+    // SAFETY: integers only; this process has one thread.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
 /// Becomes this user with these groups, for good.
 pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and length describe `groups`.

@@ -44,6 +44,7 @@ use longshore_core::{
     port::{Port, Ports},
 };
 
+pub(crate) use self::namespace::within;
 use self::{addresses::Pair, bridge::Bridge};
 use crate::{failure::blocking, lock::lock};
 

@@ -67,11 +67,16 @@ pub(super) fn make(pin: &Path) -> Result<(Namespace, bool)> {
 
 /// Opens a namespace by any file that stands for it.
 pub(super) fn open(path: &Path) -> Result<Namespace> {
+    within(path, enter_own)
+}
+
+/// Does something inside a namespace.
+pub(crate) fn within<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let file: OwnedFd = fs::File::open(path).map_err(because(path.display()))?.into();
     on_thread(move || {
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(because("entering a network namespace"))?;
-        enter_own()
+        work()
     })
 }
 

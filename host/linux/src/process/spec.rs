@@ -37,6 +37,9 @@ pub(super) fn record(id: &str, driver: &str, scope: &TaskScope, spec: &ProcessSp
         None => record.push("cwd", scope.dirs.task.as_os_str().as_bytes()),
     }
     push_user(&mut record, spec.user.as_deref())?;
+    if let Some(namespace) = &scope.network_namespace {
+        record.push("netns", namespace.as_os_str().as_bytes());
+    }
     if let Some(soft) = limits::inherited_open_files() {
         record.push("nofile", soft.to_string());
     }

@@ -96,6 +96,7 @@ pub fn scope(dir: &Path, alloc: &str, task: &str) -> TaskScope {
         },
         ports: Vec::new(),
         logs: LogLimits::default(),
+        network_namespace: None,
     }
 }
 

@@ -246,8 +246,20 @@ impl Allocation {
             stub: AllocStub::of(alloc, node),
             job: Some(Job::clone(&alloc.job)),
             allocated_resources: AllocatedResources::of(alloc),
-            network_status: None,
+            network_status: alloc.network.as_ref().map(Into::into),
             alloc_dir: alloc.dir.display().to_string(),
+        }
+    }
+}
+
+impl From<&longshore_core::network::Network> for NetworkStatus {
+    fn from(network: &longshore_core::network::Network) -> Self {
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self {
+            interface_name: said(&network.interface_name),
+            address: said(&network.address),
+            address_ipv6: said(&network.address_ipv6),
+            dns: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod collect;
+mod pause;
 mod pull;
 
 use bollard::query_parameters::ImportImageOptions;

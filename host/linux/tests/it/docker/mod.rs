@@ -168,6 +168,7 @@ pub fn scope(dir: &Path, alloc: &str, task: &str) -> TaskScope {
         dirs,
         ports: vec![],
         logs: LogLimits::default(),
+        network_namespace: None,
     }
 }
 

@@ -19,7 +19,7 @@ use longshore_core::{
 };
 use tokio::sync::watch;
 
-use super::{super::connect::Engine, Docker, check_reference};
+use super::{super::connect::Engine, Docker, check_reference, pause};
 
 /// When a waiting task is told first.
 const FIRST_REPORT: Duration = Duration::from_secs(3);
@@ -71,6 +71,9 @@ impl Docker {
         options: &PullOptions,
         events: &dyn EventSink,
     ) -> Result<Image> {
+        if reference == pause::REFERENCE {
+            return self.import_pause().await;
+        }
         check_reference(reference)?;
         let tell = |message: &str| {
             if let Some(scope) = &caller.task {

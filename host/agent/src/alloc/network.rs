@@ -1,0 +1,180 @@
+//! The network of an allocation's own: made before its first task starts, looked at before each start after that,
+//! removed when the last task is gone.
+//!
+//! That an allocation shall have a network is in the journal with the allocation itself, before anything is made; what
+//! was made is journalled too, so that it keeps its address. Making and removing are idempotent: an agent that was
+//! killed in between just does it again.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use longshore_core::{
+    caller::{AllocId, Caller, DriverName},
+    driver::{CreatedNetwork, Driver, NetworkRequest},
+    network::{Holder, Network, NetworkPlan},
+};
+use longshore_job::model::TaskGroup;
+
+use super::env;
+use crate::{Allocation, interpolate::Variables, shared::Shared};
+
+/// How often it is looked whether somebody took away what networks share.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Whether allocations in this mode have a network of their own.
+pub(crate) fn is_own(mode: &str) -> bool {
+    !matches!(mode, "" | "host")
+}
+
+/// Makes an allocation's network, or repairs it. Answers whether it is another namespace than before: tasks that run
+/// in the old one have lost the network.
+pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String> {
+    let Some(alloc) = shared.board.alloc(id).filter(|alloc| is_own(&alloc.network_mode)) else { return Ok(false) };
+    let Some(networks) = &shared.backends.networks else { return Err("this host has no networks".into()) };
+    let request = request(shared, &alloc);
+    let (holder, namespace_path) = match maker(shared, &alloc) {
+        Some(driver) => held_by(shared, &alloc, &request, &driver).await?,
+        None => (Holder::Pinned, None),
+    };
+    let plan = NetworkPlan {
+        alloc: id.clone(),
+        mode: alloc.network_mode.clone(),
+        hostname: request.hostname.clone(),
+        ports: alloc.ports.clone(),
+        holder,
+        namespace_path,
+        before: alloc.network.clone(),
+    };
+    let network =
+        networks.create(&plan).await.map_err(|error| format!("failed to create network for alloc: {error}"))?;
+    if alloc.network.as_ref() == Some(&network) {
+        return Ok(false);
+    }
+    let moved = alloc.network.as_ref().is_some_and(|before| before.holder != network.holder);
+    journal(shared, id, |alloc| alloc.network = Some(network)).await?;
+    Ok(moved)
+}
+
+/// Has the driver make the holder; what it needs to find it again is journalled before it is used.
+async fn held_by(
+    shared: &Shared,
+    alloc: &Allocation,
+    request: &NetworkRequest,
+    driver: &Arc<dyn Driver>,
+) -> Result<(Holder, Option<String>), String> {
+    let created = driver.create_network(request).await;
+    let CreatedNetwork { holder, namespace_path, handle } =
+        created.map_err(|error| format!("failed to create network for alloc: {error}"))?;
+    if alloc.network_handle.as_ref() != Some(&handle) {
+        journal(shared, &alloc.id, |alloc| alloc.network_handle = Some(handle)).await?;
+    }
+    let (Holder::Container(container), Some(containers)) = (&holder, &shared.backends.containers) else {
+        return Ok((holder, namespace_path));
+    };
+    let name = DriverName(driver.info().description.name.clone());
+    let caller = Caller { driver: name, task: Some(request.scope()) };
+    let seen = containers.inspect(&caller, container).await;
+    let path = seen.map_err(|error| format!("failed to create network for alloc: {error}"))?.namespace_path;
+    Ok((holder, path))
+}
+
+async fn journal(shared: &Shared, id: &AllocId, change: impl FnOnce(&mut Allocation)) -> Result<(), String> {
+    match shared.board.change_alloc(id, change) {
+        Some(pending) => pending.durable().await.map_err(|error| error.to_string()),
+        None => Err("the allocation is not known any more".into()),
+    }
+}
+
+/// Removes an allocation's network; what could not be removed is logged.
+pub(crate) async fn tear_down(shared: &Shared, id: &AllocId) {
+    let Some(alloc) = shared.board.alloc(id).filter(|alloc| is_own(&alloc.network_mode)) else { return };
+    if let Some(networks) = &shared.backends.networks
+        && let Err(error) = networks.destroy(id).await
+    {
+        tracing::warn!(alloc = %id, %error, "remains of the network of an allocation");
+    }
+    if let Some(driver) = maker(shared, &alloc)
+        && let Err(error) = driver.destroy_network(&request(shared, &alloc), alloc.network_handle.as_deref()).await
+    {
+        tracing::warn!(alloc = %id, %error, "remains of the holder of the network of an allocation");
+    }
+}
+
+/// At the agent's start: takes over the networks of allocations that are not over, and removes all others of ours.
+pub(crate) async fn reconcile(shared: &Shared, open: impl Iterator<Item = &Allocation>) {
+    let Some(networks) = &shared.backends.networks else { return };
+    let plans: Vec<_> = open.filter_map(known).collect();
+    for (plan, result) in plans.iter().zip(networks.reconcile(&plans).await) {
+        if let Err(error) = result {
+            tracing::debug!(alloc = %plan.alloc, %error, "a network is not as it was; its allocation will make it anew");
+        }
+    }
+}
+
+/// The plan of a network that was made. A container may have another namespace by now, so the pinned one counts.
+fn known(alloc: &Allocation) -> Option<NetworkPlan> {
+    let network: &Network = alloc.network.as_ref()?;
+    Some(NetworkPlan {
+        alloc: alloc.id.clone(),
+        mode: network.mode.clone(),
+        hostname: network.hostname.clone(),
+        ports: network.ports.clone(),
+        holder: network.holder.clone().unwrap_or(Holder::Pinned),
+        namespace_path: network.namespace_path.clone(),
+        before: Some(network.clone()),
+    })
+}
+
+/// Looks again and again whether what networks share is as it should be.
+pub(crate) async fn keep_looking(shared: &Shared) {
+    let Some(networks) = &shared.backends.networks else { return };
+    let mut told = Vec::new();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let seen = networks.repair().await.unwrap_or_else(|error| vec![error.to_string()]);
+        if seen != told {
+            seen.iter().for_each(|line| tracing::warn!("networks: {line}"));
+            told = seen;
+        }
+    }
+}
+
+/// The driver of the group that makes namespaces itself; one at most, which is checked at submission.
+fn maker(shared: &Shared, alloc: &Allocation) -> Option<Arc<dyn Driver>> {
+    makers(shared, group(alloc)?).into_iter().next().map(|(_, driver)| driver)
+}
+
+/// Tasks whose drivers make namespaces themselves, with these.
+pub(crate) fn makers(shared: &Shared, group: &TaskGroup) -> Vec<(String, Arc<dyn Driver>)> {
+    let node = env::node_variables(&shared.node());
+    let names = Variables::new(BTreeMap::new(), node);
+    let drivers = group.tasks.iter().filter_map(|task| {
+        let driver = shared.driver(&names.text(&task.driver)).ok()?;
+        driver.info().capabilities.network.then(|| (task.name.clone(), driver))
+    });
+    drivers.collect()
+}
+
+fn group(alloc: &Allocation) -> Option<&TaskGroup> {
+    alloc.job.task_groups.iter().find(|group| group.name == alloc.group)
+}
+
+fn request(shared: &Shared, alloc: &Allocation) -> NetworkRequest {
+    let hostname = group(alloc).and_then(|group| group.networks.first()).map(|network| network.hostname.clone());
+    let known = BTreeMap::from([
+        ("NOMAD_ALLOC_ID".to_owned(), alloc.id.0.clone()),
+        ("NOMAD_SHORT_ALLOC_ID".to_owned(), alloc.id.0.chars().take(8).collect()),
+        ("NOMAD_ALLOC_NAME".to_owned(), alloc.name.clone()),
+        ("NOMAD_ALLOC_INDEX".to_owned(), alloc.index.to_string()),
+        ("NOMAD_GROUP_NAME".to_owned(), alloc.group.clone()),
+        ("NOMAD_JOB_ID".to_owned(), alloc.job.id.clone()),
+        ("NOMAD_JOB_NAME".to_owned(), alloc.job.name.clone()),
+        ("NOMAD_NAMESPACE".to_owned(), alloc.job.namespace.clone()),
+    ]);
+    let variables = Variables::new(known, env::node_variables(&shared.node()));
+    NetworkRequest {
+        alloc: alloc.id.clone(),
+        dir: alloc.dir.clone(),
+        mode: alloc.network_mode.clone(),
+        hostname: hostname.map(|name| variables.text(&name)).filter(|name| !name.is_empty()),
+    }
+}

@@ -1,0 +1,58 @@
+//! Networks of allocations' own, in memory.
+
+use longshore_core::error::HostError;
+use longshore_fake::Effect;
+use longshore_job::model::Job;
+
+use super::world::{World, submit, until_finished, until_running, web};
+
+fn bridged() -> Job {
+    let mut job = web();
+    job.task_groups[0].networks[0].mode = "bridge".into();
+    job
+}
+
+fn count(world: &World, call: &str) -> usize {
+    world.fake.calls().iter().filter(|made| *made == call).count()
+}
+
+#[tokio::test]
+async fn a_network_lives_as_long_as_its_allocation() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let id = submit(&agent, bridged()).await.remove(0);
+    let alloc = until_running(&agent, &id).await;
+    let network = alloc.network.clone().unwrap();
+    assert_eq!((network.mode.as_str(), network.interface_name.as_deref()), ("bridge", Some("eth0")));
+    assert_eq!(network.ports, alloc.ports);
+    assert_eq!(count(&world, "ports.yield_to_task"), 0, "the host's ports stay held");
+    let before: Vec<_> = world.fake.calls().into_iter().take_while(|call| call != "containers.start").collect();
+    assert!(before.contains(&"networks.create".to_owned()), "made before the first task: {before:?}");
+
+    agent.shutdown().await;
+    let agent = world.agent().await;
+    let found = until_running(&agent, &id).await;
+    assert_eq!(found.network.as_ref(), Some(&network));
+    agent.stop_job("web", false).await.unwrap();
+    until_finished(&agent, &id).await;
+    assert_eq!(count(&world, "networks.destroy"), 1);
+}
+
+#[tokio::test]
+async fn without_a_network_nothing_starts() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let why = HostError::Limit("all addresses are taken".into());
+    world.fake.on("networks.create", 1, Effect::Fail(why.clone()));
+    let id = submit(&agent, bridged()).await.remove(0);
+    let alloc = until_finished(&agent, &id).await;
+    let state = &alloc.tasks["web"];
+    assert!(state.failed);
+    let told = &state.events.last().unwrap().message;
+    assert!(told.contains("failed to create network for alloc: limit reached: all addresses are taken"), "{told}");
+    assert_eq!((count(&world, "containers.create"), count(&world, "networks.destroy")), (0, 1));
+
+    world.fake.on("networks.ready", 1, Effect::Fail(why));
+    let refused = agent.submit(bridged(), Default::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("/TaskGroups/0/Networks/0/Mode: limit reached"), "{refused}");
+}
