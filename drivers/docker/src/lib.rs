@@ -29,8 +29,8 @@ pub mod spec;
 
 use longshore_sdk::{
     About, CreatedNetwork, Description, Error, Exec, ExecRequest, FingerprintResult, Health, KeyValue, Lifecycle,
-    Network, NetworkRequest, Session, Signals,
-    StartError, Started, StopRequest, Task, TaskRef, TaskStatus, env, handle,
+    Network, NetworkRequest, Session, Signals, StartError, Started, StopRequest, Task, TaskRef, TaskStatus, env,
+    handle,
     host::containers::{self, EngineInfo},
 };
 

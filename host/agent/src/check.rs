@@ -37,6 +37,7 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
     for (number, group) in job.task_groups.iter_mut().enumerate() {
         let place = format!("/TaskGroups/{number}");
         findings.network(shared, group, &place).await;
+        findings.containers(shared, group, &place);
         findings.labels(group, &place);
         for (number, task) in group.tasks.iter_mut().enumerate() {
             findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
@@ -106,6 +107,33 @@ impl Findings {
             };
             if let Err(why) = ready {
                 self.unplaceable.push(Problem::new(format!("{place}/Mode"), why));
+            }
+        }
+    }
+
+    /// Traps of tasks that may choose a network beside their group's: those of drivers that make networks.
+    fn containers(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
+        let mode = group.networks.first().map_or("host", |network| network.mode());
+        let labels: Vec<_> = ports::wanted(group).map(|port| format!("{:?}", port.label)).collect();
+        for (name, _) in network::makers(shared, group) {
+            let Some(number) = group.tasks.iter().position(|task| task.name == name) else { continue };
+            let config = &group.tasks[number].config;
+            let own = config.get("network_mode").and_then(|mode| mode.as_str()).unwrap_or_default();
+            let lists =
+                |key: &str| config.get(key).is_some_and(|list| !matches!(list.to_string().as_str(), "[]" | "{}"));
+            if network::is_own(&mode.to_lowercase()) && !own.is_empty() {
+                self.wrong(
+                    format!("{place}/Tasks/{number}/Config/network_mode"),
+                    format!(
+                        "network_mode {own:?} would take task {name} out of its group's network (mode {mode:?}); leave \
+                         it out, or move the task to a group of its own"
+                    ),
+                );
+            } else if !labels.is_empty() && own != "host" && !lists("ports") && !lists("port_map") && mode == "host" {
+                self.warnings.push(format!(
+                    "task {name}: none of the group's ports is published, because its config lists none; add ports = [{}]",
+                    labels.join(", ")
+                ));
             }
         }
     }

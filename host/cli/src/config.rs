@@ -201,7 +201,9 @@ impl Config {
             engine.check().map_err(|problem| format!("{name}: {problem}"))?;
         }
         if let Some(name) = &self.network.bridge_network_name
-            && (name.is_empty() || name.len() > 15 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)))
+            && (name.is_empty()
+                || name.len() > 15
+                || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)))
         {
             return Err(format!(
                 "network.bridge_network_name: {name:?} cannot name an interface: 1 to 15 letters, digits, `-` and `_`"

@@ -255,6 +255,9 @@ fn what_cannot_be_is_refused_at_submission() {
     let hostname = page("wrong", "bridge").replace("mode = \"bridge\"", "mode = \"bridge\"\nhostname = \"x\"");
     let said = refused(&job(&hostname));
     assert!(said.contains("hostname is not currently supported on driver raw_exec"), "{said}");
+    let escaping = mixed("web:1").replace("command = \"sh\"", "command = \"sh\"\nnetwork_mode = \"host\"");
+    let said = refused(&job(&escaping));
+    assert!(said.contains("would take task web out of its group's network"), "{said}");
     let said = refused(&job(&page("wrong", "bridge")));
     assert!(said.contains("is taken by a veth"), "{said}");
 }

@@ -123,7 +123,9 @@ fn explain(step: &str, errno: i32, spec: &Record) -> HostError {
         ("directory", _) => HostError::Invalid(format!("working directory {:?}: {reason}", text("cwd"))),
         ("user", _) => HostError::Denied(format!("changing to user {}: {reason}", text("uid"))),
         ("logs", _) => HostError::Other(format!("log directory {:?}: {reason}", text("log.dir"))),
-        ("network", _) => HostError::Unavailable(format!("entering the allocation's network {:?}: {reason}", text("netns"))),
+        ("network", _) => {
+            HostError::Unavailable(format!("entering the allocation's network {:?}: {reason}", text("netns")))
+        }
         ("cgroup", _) => HostError::Other(format!("entering the control group: {reason}")),
         ("fork", _) => HostError::Limit(format!("no new process: {reason}")),
         _ => HostError::Other(format!("the supervisor cannot start it ({step}): {reason}")),
