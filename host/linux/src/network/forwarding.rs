@@ -102,10 +102,10 @@ fn has_docker(chains: &[Chain], family: u8) -> bool {
 fn accepting(scope: &Scope, net: IpNet) -> [(String, Rule); 2] {
     let bridge = &scope.bridge;
     [
-        (format!("{}: from", scope.table), Rule::new().from_interface(bridge).count().verdict(Verdict::Accept)),
+        (format!("{}: from", scope.table), Rule::new().coming_by(bridge).count().verdict(Verdict::Accept)),
         (
             format!("{}: to", scope.table),
-            Rule::new().to_interface(bridge).to_in_family(net).count().verdict(Verdict::Accept),
+            Rule::new().leaving_by(bridge).destined_in_family(net).count().verdict(Verdict::Accept),
         ),
     ]
 }

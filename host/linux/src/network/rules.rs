@@ -91,16 +91,16 @@ impl Scope {
             ("hostports", rule().redirect_by("ports4", true, false)),
             ("hostports", rule().redirect_by("ports6_at", false, true)),
             ("hostports", rule().redirect_by("ports6", false, false)),
-            ("prerouting", rule().to_this_host().verdict(Verdict::Jump("hostports"))),
-            ("output", rule().to_this_host().verdict(Verdict::Jump("hostports"))),
+            ("prerouting", rule().for_this_host().verdict(Verdict::Jump("hostports"))),
+            ("output", rule().for_this_host().verdict(Verdict::Jump("hostports"))),
         ];
         for subnet in self.subnets() {
-            rules.push(("postrouting", rule().to_interface(bridge).redirected(true).from(subnet).masquerade()));
-            rules.push(("postrouting", rule().from(subnet).not_to_interface(bridge).masquerade()));
+            rules.push(("postrouting", rule().leaving_by(bridge).redirected(true).from(subnet).masquerade()));
+            rules.push(("postrouting", rule().from(subnet).not_leaving_by(bridge).masquerade()));
         }
-        rules.push(("postrouting", rule().to_interface(bridge).from(loopback).masquerade()));
-        rules.push(("guard", rule().from_interface(bridge).to(loopback).verdict(Verdict::Drop)));
-        let from_outside = rule().to_interface(bridge).not_from_interface(bridge);
+        rules.push(("postrouting", rule().leaving_by(bridge).from(loopback).masquerade()));
+        rules.push(("guard", rule().coming_by(bridge).to(loopback).verdict(Verdict::Drop)));
+        let from_outside = rule().leaving_by(bridge).not_coming_by(bridge);
         let unasked = from_outside.state(ConnectionState::New).redirected(false).verdict(Verdict::Drop);
         rules.push(("forward", unasked));
         rules

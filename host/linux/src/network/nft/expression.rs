@@ -47,9 +47,12 @@ pub(in crate::network) enum ConnectionState {
     New = 8,
 }
 
+/// Writes one expression.
+type Expression = Box<dyn Fn(&mut Batch)>;
+
 /// A rule that grows to the right, as `nft` prints it.
 #[derive(Default)]
-pub(in crate::network) struct Rule(Vec<Box<dyn Fn(&mut Batch)>>);
+pub(in crate::network) struct Rule(Vec<Expression>);
 
 impl Rule {
     /// Matches everything.
@@ -113,22 +116,22 @@ impl Rule {
     }
 
     /// `iifname NAME`
-    pub fn from_interface(self, name: &str) -> Self {
+    pub fn coming_by(self, name: &str) -> Self {
         self.interface(meta::INTERFACE_IN, EQUAL, name)
     }
 
     /// `iifname != NAME`
-    pub fn not_from_interface(self, name: &str) -> Self {
+    pub fn not_coming_by(self, name: &str) -> Self {
         self.interface(meta::INTERFACE_IN, DIFFERENT, name)
     }
 
     /// `oifname NAME`
-    pub fn to_interface(self, name: &str) -> Self {
+    pub fn leaving_by(self, name: &str) -> Self {
         self.interface(meta::INTERFACE_OUT, EQUAL, name)
     }
 
     /// `oifname != NAME`
-    pub fn not_to_interface(self, name: &str) -> Self {
+    pub fn not_leaving_by(self, name: &str) -> Self {
         self.interface(meta::INTERFACE_OUT, DIFFERENT, name)
     }
 
@@ -146,11 +149,11 @@ impl Rule {
 
     /// `ip daddr NET` or `ip6 daddr NET`
     pub fn to(self, net: IpNet) -> Self {
-        self.family(net.addr().is_ipv4()).to_in_family(net)
+        self.family(net.addr().is_ipv4()).destined_in_family(net)
     }
 
     /// The same in a table of one family, where the family is known.
-    pub fn to_in_family(self, net: IpNet) -> Self {
+    pub fn destined_in_family(self, net: IpNet) -> Self {
         let offset = if net.addr().is_ipv4() { 16 } else { 24 };
         self.address_in(offset, net)
     }
@@ -163,7 +166,7 @@ impl Rule {
     }
 
     /// `fib daddr type local`: to an address of this host
-    pub fn to_this_host(self) -> Self {
+    pub fn for_this_host(self) -> Self {
         const ADDRESS_TYPE: u32 = 3;
         const BY_DESTINATION: u32 = 2;
         const LOCAL: u32 = 2;
