@@ -1,7 +1,7 @@
 //! Which place of a subnet is whose.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -17,15 +17,16 @@ pub(super) struct Places {
     subnet: Ipv4Net,
     subnet_ipv6: Option<Ipv6Net>,
     taken: BTreeSet<u32>,
-    /// Where the search begins: behind the last place given, so that a place just freed is given again last. Its
-    /// old owner's packets may still be on their way.
-    next: u32,
+    /// The first place that was never given.
+    fresh: u32,
+    /// Places given back, the longest free first: packets of the last owner of one just freed may be on their way.
+    freed: VecDeque<u32>,
 }
 
 impl Places {
     /// All free. None if a subnet has no room for a gateway and an allocation.
     pub fn new(subnet: Ipv4Net, subnet_ipv6: Option<Ipv6Net>) -> Option<Self> {
-        let places = Self { subnet, subnet_ipv6, taken: BTreeSet::new(), next: GATEWAY + 1 };
+        let places = Self { subnet, subnet_ipv6, taken: BTreeSet::new(), fresh: GATEWAY + 1, freed: VecDeque::new() };
         let fits =
             subnet_ipv6.is_none_or(|six| 128 - u32::from(six.prefix_len()) >= 32 - u32::from(subnet.prefix_len()));
         (places.last() > GATEWAY && fits).then_some(places)
@@ -44,10 +45,11 @@ impl Places {
 
     /// Takes a free place; none if there is none.
     pub fn take(&mut self) -> Option<u32> {
-        let (first, last) = (GATEWAY + 1, self.last());
-        let place = (self.next.max(first)..=last).chain(first..self.next).find(|place| !self.taken.contains(place))?;
+        let was_given = |place: &u32| self.taken.contains(place) || self.freed.contains(place);
+        let fresh = (self.fresh..=self.last()).find(|place| !was_given(place));
+        self.fresh = fresh.unwrap_or(self.last()).saturating_add(1);
+        let place = fresh.or_else(|| self.freed.pop_front())?;
         self.taken.insert(place);
-        self.next = if place == last { first } else { place + 1 };
         Some(place)
     }
 
@@ -55,12 +57,15 @@ impl Places {
     pub fn take_again(&mut self, address: Ipv4Addr) -> Option<u32> {
         let place = u32::from(address).checked_sub(u32::from(self.subnet.network()))?;
         let free = (GATEWAY + 1..=self.last()).contains(&place) && self.taken.insert(place);
+        self.freed.retain(|freed| *freed != place);
         free.then_some(place)
     }
 
     /// Frees a place.
     pub fn free(&mut self, place: u32) {
-        self.taken.remove(&place);
+        if self.taken.remove(&place) {
+            self.freed.push_back(place);
+        }
     }
 
     /// The gateway's addresses.
@@ -160,7 +165,7 @@ mod tests {
                     Some(which) if !had.is_empty() => {
                         let place = had.swap_remove(usize::from(which) % had.len());
                         places.free(place);
-                        if had.len() as u32 + 1 < places.capacity() && places.next != place {
+                        if had.len() as u32 + 1 < places.capacity() {
                             let other = places.take().unwrap();
                             prop_assert_ne!(other, place, "freed just now, and others are free");
                             had.push(other);

@@ -210,7 +210,11 @@ impl State {
         if bridged.is_empty() && !Bridge::exists(settings) {
             return Ok(());
         }
-        let bridge = self.bridge(settings)?;
+        let bridge = match self.bridge(settings) {
+            // Somebody else's, who may have it: nothing of ours is there.
+            Err(HostError::Conflict(_)) if bridged.is_empty() => return Ok(()),
+            opened => opened?,
+        };
         for plan in &bridged {
             let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
             if before.is_some() {
