@@ -37,7 +37,7 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
     for (number, group) in job.task_groups.iter_mut().enumerate() {
         let place = format!("/TaskGroups/{number}");
         findings.network(shared, group, &place).await;
-        findings.containers(shared, group, &place);
+        findings.escapes(shared, group, &place);
         findings.labels(group, &place);
         for (number, task) in group.tasks.iter_mut().enumerate() {
             findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
@@ -111,16 +111,13 @@ impl Findings {
         }
     }
 
-    /// Traps of tasks that may choose a network beside their group's: those of drivers that make networks.
-    fn containers(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
+    /// Tasks that would leave their group's network: those of drivers that make networks may choose another.
+    fn escapes(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
         let mode = group.networks.first().map_or("host", |network| network.mode());
-        let labels: Vec<_> = ports::wanted(group).map(|port| format!("{:?}", port.label)).collect();
         for (name, _) in network::makers(shared, group) {
             let Some(number) = group.tasks.iter().position(|task| task.name == name) else { continue };
             let config = &group.tasks[number].config;
             let own = config.get("network_mode").and_then(|mode| mode.as_str()).unwrap_or_default();
-            let lists =
-                |key: &str| config.get(key).is_some_and(|list| !matches!(list.to_string().as_str(), "[]" | "{}"));
             if network::is_own(&mode.to_lowercase()) && !own.is_empty() {
                 self.wrong(
                     format!("{place}/Tasks/{number}/Config/network_mode"),
@@ -129,11 +126,6 @@ impl Findings {
                          it out, or move the task to a group of its own"
                     ),
                 );
-            } else if !labels.is_empty() && own != "host" && !lists("ports") && !lists("port_map") && mode == "host" {
-                self.warnings.push(format!(
-                    "task {name}: none of the group's ports is published, because its config lists none; add ports = [{}]",
-                    labels.join(", ")
-                ));
             }
         }
     }
