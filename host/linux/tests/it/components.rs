@@ -27,7 +27,7 @@ fn spec(kind: ComponentKind, listen_address: Option<String>) -> ComponentSpec {
     }
 }
 
-/// A program that plays the runtime: `script` has the spec's path in `$2`.
+/// A program that plays the runtime: `script` has the spec's path in `$4`.
 fn runner(scene: &Scene, script: &str) -> ComponentRunner {
     let program = scene.dir.join("runtime");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -46,8 +46,10 @@ async fn a_proxy_answers_when_run_returns() {
     }
     let scene = Scene::new();
     let test = std::env::current_exe().unwrap();
-    let script =
-        format!("[ \"$1\" = component-task ] && {PART}=\"$2\" exec {} --exact {NAME} --nocapture", test.display());
+    let script = format!(
+        "[ \"$1 $2\" = \"component-task --cache\" ] && {PART}=\"$4\" exec {} --exact {NAME} --nocapture",
+        test.display()
+    );
     let runner = runner(&scene, &script);
     let address = free_address();
     let spec = spec(ComponentKind::HttpProxy, Some(address.clone()));
