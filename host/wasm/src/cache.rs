@@ -17,6 +17,9 @@ use thiserror::Error;
 
 /// Name of the ledger in the cache directory: `<sha256> <path>` on each line.
 const LEDGER: &str = "sealed";
+/// Where in the cache directory wasmtime keeps its entries. Not beside the ledger: its clean-up removes every file it
+/// does not know.
+pub(crate) const CODE: &str = "code";
 
 /// Why a directory cannot hold compiled code.
 #[derive(Debug, Error)]
@@ -135,11 +138,11 @@ fn read_ledger(directory: &Path) -> BTreeMap<PathBuf, String> {
     text.lines().filter_map(entry).collect()
 }
 
-/// Compiled code in the directory: `modules/<compiler>/<key>`, relative. wasmtime's statistics and half-written
+/// Compiled code in the directory: `code/modules/<compiler>/<key>`, relative. wasmtime's statistics and half-written
 /// files have an extension, entries have none.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for compiler in read_dir_or_nothing(&directory.join("modules"))? {
+    for compiler in read_dir_or_nothing(&directory.join(CODE).join("modules"))? {
         for entry in read_dir_or_nothing(&compiler)? {
             if entry.extension().is_none()
                 && let Ok(relative) = entry.strip_prefix(directory)

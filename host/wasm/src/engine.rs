@@ -125,7 +125,7 @@ impl Engine {
 pub(crate) fn compile_cache(directory: &Path) -> Result<Cache, EngineError> {
     cache::prepare(directory)?;
     let mut config = CacheConfig::new();
-    config.with_directory(directory);
+    config.with_directory(directory.join(cache::CODE));
     // Entries are never rewritten behind our back: each is sealed with its hash.
     config.with_optimized_compression_usage_counter_threshold(u64::MAX);
     Cache::new(config).map_err(|error| EngineError::Machine(format!("the compile cache: {error:#}")))

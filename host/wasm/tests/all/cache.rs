@@ -28,7 +28,7 @@ async fn load_and_start(directory: &Path) -> (usize, usize) {
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let compilers = fs::read_dir(directory.join("modules")).unwrap();
+    let compilers = fs::read_dir(directory.join("code/modules")).unwrap();
     let files = compilers.flat_map(|compiler| fs::read_dir(compiler.unwrap().path()).unwrap());
     files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_none()).collect()
 }
