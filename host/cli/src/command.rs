@@ -11,7 +11,7 @@ mod run;
 
 use std::{ffi::OsString, future::Future, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     client::{Address, Client},
@@ -81,13 +81,17 @@ const ONE_DASH: [&str; 9] =
 
 /// The command line, with `job run -output` written as `job run --output`.
 pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut of_job = false;
+    let program = Cli::command();
+    // The first command decides: what `alloc exec` runs may be called `job` and have options of its own.
+    let mut command = None;
     let spell = |argument: OsString| {
-        of_job |= argument == "job" || argument == "jobs";
+        command =
+            command.take().or_else(|| program.find_subcommand(&argument).map(|found| found.get_name().to_owned()));
         match argument.to_str() {
-            Some(text) if of_job && ONE_DASH.contains(&text.split('=').next().unwrap_or_default()) => {
-                format!("-{text}").into()
-            }
+            Some(text) if command.as_deref() == Some("job") => match text.split('=').next() {
+                Some(option) if ONE_DASH.contains(&option) => format!("-{text}").into(),
+                _ => argument,
+            },
             _ => argument,
         }
     };
@@ -142,6 +146,28 @@ impl Global {
             (_, Some(path)) => config::read_token(path).map(Some),
             (Ok(token), None) if !token.is_empty() => Ok(Some(token)),
             _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spelled_out;
+
+    #[test]
+    fn one_dash_will_do_for_jobs_alone() {
+        let table = [
+            ("longshore job run -output -var a=b x.hcl", "longshore job run --output --var a=b x.hcl"),
+            (
+                "longshore --address unix:///x jobs plan -diff=false x",
+                "longshore --address unix:///x jobs plan --diff=false x",
+            ),
+            ("longshore alloc exec 3f9a nomad job run -output x", "longshore alloc exec 3f9a nomad job run -output x"),
+            ("longshore job status -x", "longshore job status -x"),
+        ];
+        for (typed, expected) in table {
+            let spelled = spelled_out(typed.split(' ').map(Into::into));
+            assert_eq!(spelled.join(" ".as_ref()), expected);
         }
     }
 }

@@ -98,11 +98,12 @@ impl TaskHost {
         let load =
             |error: wasmtime::Error| TaskError::Load { path: spec.path.clone().into(), reason: format!("{error:#}") };
         let mut config = Config::new();
-        config.cache(cache_dir.and_then(usable_cache));
+        let cache_dir = cache_dir.and_then(|directory| Some((directory, usable_cache(directory)?)));
+        config.cache(cache_dir.as_ref().map(|(_, cache)| cache.clone()));
         let engine = Engine::new(&config).map_err(load)?;
         let component = Component::from_file(&engine, &spec.path).map_err(load)?;
-        if let Some(dir) = cache_dir {
-            crate::cache::seal(dir);
+        if let Some((directory, _)) = cache_dir {
+            crate::cache::seal(directory);
         }
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(load)?;

@@ -62,8 +62,8 @@ struct Docker {
     allow_caps: Option<Vec<String>>,
     allow_runtimes: Option<Vec<String>>,
     nvidia_runtime: Option<String>,
-    /// The container that holds a group's network needs no image here.
     infra_image: Option<String>,
+    /// The built-in image is not pulled.
     infra_image_pull_timeout: Option<String>,
     #[serde(deserialize_with = "duration")]
     image_pull_timeout: Option<Duration>,
@@ -146,6 +146,7 @@ fn driver(docker: &Docker) -> Result<Driver, String> {
     set("extra_labels", json!(docker.extra_labels));
     set("logging", json!(docker.logging));
     set("gc", json!({"container": docker.gc.container.unwrap_or(true)}));
+    set("infra_image", json!(docker.infra_image));
     set("pids_limit", json!(docker.pids_limit));
     set("oom_score_adj", json!(docker.oom_score_adj));
     set("selinux_label", json!(docker.volumes.selinuxlabel));
@@ -248,6 +249,7 @@ mod tests {
             volumes { enabled = true }
             allow_caps = ["CHOWN"]
             pids_limit = 100
+            infra_image = "pause:9"
             allowed_modes { pid = ["container:*"] }
           }
         }"#;
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!(docker.policy.allow_runtimes, ["runc".to_owned(), "nvidia".to_owned()].into());
         let settings = docker.config.as_ref().unwrap();
         assert_eq!((&settings["pids_limit"], &settings["extra_labels"][0]), (&json!(100), &json!("job_*")));
-        assert_eq!(settings["logging"]["type"], "local");
+        assert_eq!((&settings["logging"]["type"], &settings["infra_image"]), (&json!("local"), &json!("pause:9")));
     }
 
     #[test]
