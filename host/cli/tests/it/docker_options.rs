@@ -231,6 +231,43 @@ fn a_named_network_gives_addresses_and_aliases() {
     expect(&station, &job(&image.0, &config, group), &table);
 }
 
+/// Options of a volume can make the kernel bind a path of the host, whatever its type says.
+#[test]
+fn a_local_volume_shows_no_path_of_the_host() {
+    let image = Image::make("options-volume");
+    let station = Station::with("driver \"docker\" {\n policy {\n allow_volumes = true\n }\n}\n", &["--dev"]);
+    let mount = |kind: &str, options: &str, device: &str| {
+        format!(
+            r#"
+            mount {{
+              type   = "volume"
+              target = "/d"
+              volume_options {{
+                driver_config {{
+                  name = "local"
+                  options {{
+                    type   = "{kind}"
+                    o      = "{options}"
+                    device = "{device}"
+                  }}
+                }}
+              }}
+            }}
+            "#
+        )
+    };
+    for (kind, options) in [("tmpfs", "bind"), ("nfs", "ro,rbind"), ("cifs", "bind")] {
+        let text = job(&image.0, &mount(kind, options, "/etc"), "");
+        let said = station.cli(&["job", "run", &station.job("options", &text)]).refused(1);
+        assert!(said.contains("bind\" is not known to be harmless") && said.contains("allow_host_binds"), "{said}");
+    }
+    let alloc = station.run_job("options", &job(&image.0, &mount("tmpfs", "size=3m,mode=0700", "tmpfs"), ""));
+    let size = station.cli(&["alloc", "exec", &alloc[..8], "busybox", "df", "-m", "/d"]).ok();
+    assert_eq!(size.lines().last().unwrap().split_whitespace().nth(1), Some("3"), "{size}");
+    station.cli(&["job", "stop", "--purge", "options"]).ok();
+    gone(&alloc);
+}
+
 #[test]
 fn the_operators_defaults_reach_every_container() {
     let image = Image::make("options-operator");

@@ -6,6 +6,7 @@
 
 mod container;
 mod engine;
+mod local_volume;
 mod mounts;
 mod paths;
 #[cfg(test)]

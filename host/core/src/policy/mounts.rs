@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{OrDenied, Policy, container::is_name};
+use super::{OrDenied, Policy, container::is_name, local_volume};
 use crate::{
     container::ContainerSpec,
     error::{HostError, Result},
 };
 
 const PATH: &str = "HostConfig.Mounts";
-/// What `local` volumes may be without showing a path of the host: their kernel file systems.
-const REMOTE: [&str; 4] = ["tmpfs", "nfs", "nfs4", "cifs"];
 
 /// A volume of the engine by name, or a nameless one.
 pub(super) fn check_volume(policy: &Policy, name: &str) -> Result<()> {
@@ -50,19 +48,14 @@ fn check_options(policy: &Policy, options: &Map<String, Value>) -> Result<()> {
     only(options, "VolumeOptions.", &["NoCopy", "Labels", "DriverConfig"])?;
     let Some(driver) = section(options, "DriverConfig")? else { return Ok(()) };
     only(driver, "VolumeOptions.DriverConfig.", &["Name", "Options"])?;
-    let said = section(driver, "Options")?.filter(|said| !said.is_empty());
-    let (Some(said), "" | "local") = (said, text(driver, "Name")?) else { return Ok(()) };
-    // `type=none,o=bind,device=/etc` is a bind by another name, as is an overlay of host directories.
-    let remote = said.get("type").and_then(Value::as_str).is_some_and(|kind| REMOTE.contains(&kind));
-    let anything = policy.allow_host_binds.iter().any(|prefix| prefix == "*");
-    (remote || anything).or_denied(
-        || format!("a local volume that is none of {} may show any path of the host", REMOTE.join(", ")),
-        || "add \"*\" to `allow_host_binds`".into(),
-    )
+    match (section(driver, "Options")?, text(driver, "Name")?) {
+        (Some(options), "" | "local") => local_volume::check(policy, options),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses keys that are not known, in whatever case: an engine reads `type` and `Type` as one.
-fn only(map: &Map<String, Value>, place: &str, known: &[&str]) -> Result<()> {
+pub(super) fn only(map: &Map<String, Value>, place: &str, known: &[&str]) -> Result<()> {
     match map.keys().find(|key| !known.contains(&key.as_str())) {
         Some(key) => {
             Err(HostError::Denied(format!("engine option `{PATH}[].{place}{key}` is not known to be harmless")))
@@ -79,7 +72,7 @@ fn section<'a>(map: &'a Map<String, Value>, key: &str) -> Result<Option<&'a Map<
     }
 }
 
-fn text<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a str> {
+pub(super) fn text<'a>(map: &'a Map<String, Value>, key: &str) -> Result<&'a str> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(""),
         Some(Value::String(text)) => Ok(text),
