@@ -161,9 +161,9 @@ impl State {
         let pin = namespace::pin_of(&plan.alloc.0);
         let mut inside = match (&plan.holder, &plan.namespace_path) {
             (Holder::Pinned, _) => namespace::make(&pin)?.0,
-            (Holder::Container(_), Some(path)) => {
-                namespace::pin(Path::new(path), &pin)?;
-                namespace::open(&pin)?
+            (Holder::Container(id), Some(path)) => {
+                refuse_hosts_own(id, Path::new(path))?;
+                namespace::open(Path::new(path))?
             }
             (Holder::Container(id), None) => {
                 return Err(HostError::NotFound(format!("container {id:?} has no network namespace: it does not run")));
@@ -177,6 +177,9 @@ impl State {
             bridge.attach(&plan.alloc.0, &mut inside)?;
             bridge.map(&plan.alloc.0, &ports)?;
             pair = bridge.addresses(&plan.alloc.0);
+        }
+        if let (Holder::Container(_), Some(path)) = (&plan.holder, &plan.namespace_path) {
+            namespace::pin(Path::new(path), &pin)?;
         }
         Ok(network(plan, &pin, pair))
     }
@@ -228,6 +231,17 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// A container in network mode `host` has the host's namespace, and its tasks would have the whole host with it.
+fn refuse_hosts_own(container: &str, namespace: &Path) -> Result<()> {
+    if namespace::is_hosts(namespace) {
+        return Err(HostError::Denied(format!(
+            "container {container:?} is in the host's own network namespace, which no allocation may have; create it \
+             with network `none`"
+        )));
+    }
+    Ok(())
 }
 
 /// An id becomes a file's name.

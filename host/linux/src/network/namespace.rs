@@ -96,6 +96,11 @@ pub(super) fn same(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
+/// Whether a file stands for the host's namespace: that of the agent, or of the machine's first process.
+pub(super) fn is_hosts(namespace: &Path) -> bool {
+    [OWN, "/proc/1/ns/net"].iter().any(|own| same(namespace, Path::new(own)))
+}
+
 /// Removes a pin; the namespace goes with the last process in it. Gone already is success.
 pub(super) fn unpin(pin: &Path) -> Result<()> {
     loop {

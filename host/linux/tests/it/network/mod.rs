@@ -6,6 +6,7 @@ mod world;
 
 use longshore_core::{
     caller::AllocId,
+    error::HostError,
     network::{Holder, NetworkPlan, Networks},
 };
 
@@ -187,6 +188,39 @@ fn a_holder_is_replaced() {
     for holder in [&first, &second] {
         ip(&["netns", "delete", holder]);
     }
+}
+
+/// A container in network mode `host` shows the machine's namespace as its own.
+#[test]
+fn the_machines_own_namespace_is_no_allocations() {
+    let world = World::new();
+    let networks = world.networks();
+    let alloc = alloc_id();
+    let held = |mode: &str| NetworkPlan {
+        mode: mode.into(),
+        holder: Holder::Container("evil".into()),
+        namespace_path: Some(format!("/run/netns/{}", world.machine)),
+        ..plan(&alloc, &[(20_080, 80)])
+    };
+    let links = || ip(&["-n", &world.machine, "-o", "link", "show", "type", "veth"]).lines().count();
+    let before = links();
+    let refused = |mode: &str| {
+        let answer = world.on_machine(async || networks.create(&held(mode)).await);
+        assert!(matches!(&answer, Err(HostError::Denied(why)) if why.contains("evil")), "{mode}: {answer:?}");
+    };
+    for mode in ["bridge", "none"] {
+        refused(mode);
+        assert!(!std::path::Path::new("/run/netns").join(&alloc).exists(), "{mode}");
+    }
+    assert_eq!(links(), before);
+
+    // What an allocation has already stays as it is.
+    world.create(&networks, &plan(&alloc, &[(20_080, 80)]));
+    serve(&alloc, "[::]:80");
+    refused("bridge");
+    reached(&world.outside, "192.0.2.1:20080");
+    reached(&alloc, "127.0.0.1:80");
+    ends(&world, networks, &[&alloc]);
 }
 
 #[test]
