@@ -185,12 +185,7 @@ impl Agent {
     }
 
     /// Runs a command inside a running task.
-    pub async fn exec(
-        &self,
-        alloc: &str,
-        task: &str,
-        request: ExecRequest,
-    ) -> Result<Box<dyn ExecStream>, ControlError> {
+    pub async fn exec(&self, alloc: &str, task: &str, request: ExecRequest) -> Result<ExecStream, ControlError> {
         self.shared.exec(alloc, task, request).await
     }
 

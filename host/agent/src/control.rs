@@ -193,12 +193,7 @@ impl Shared {
     }
 
     /// Runs a command inside a task.
-    pub(crate) async fn exec(
-        &self,
-        alloc: &str,
-        task: &str,
-        request: ExecRequest,
-    ) -> Result<Box<dyn ExecStream>, ControlError> {
+    pub(crate) async fn exec(&self, alloc: &str, task: &str, request: ExecRequest) -> Result<ExecStream, ControlError> {
         if request.command.is_empty() {
             return Err(ControlError::Invalid("command is not present".into()));
         }

@@ -175,5 +175,5 @@ pub trait Containers: Send + Sync {
     /// their names.
     async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>>;
     /// Starts a prepared command and attaches to it.
-    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>>;
+    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream>;
 }

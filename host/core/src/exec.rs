@@ -1,7 +1,5 @@
 //! Commands inside running workloads.
 
-use std::pin::Pin;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -34,13 +32,27 @@ pub enum ExecSession {
     Process(String),
 }
 
-/// The caller's end of a running command. Dropping it ends the command's input, not the command.
+/// The caller's end of a running command. Both halves are used at the same time: a command may take no more input
+/// before its output is read. Dropping it ends the command's input, not the command.
+pub struct ExecStream {
+    /// What goes into the command.
+    pub input: Box<dyn ExecInput>,
+    /// What comes out of it.
+    pub output: Box<dyn ExecOutput>,
+}
+
+/// The way into a running command.
 #[async_trait]
-pub trait ExecStream: Send {
-    /// Sends input; an empty piece closes the input.
+pub trait ExecInput: Send {
+    /// Sends input, as fast as the command takes it; an empty piece closes the input.
     async fn write(&mut self, data: Bytes) -> Result<()>;
     /// Tells the terminal its size.
     async fn resize(&mut self, rows: u16, columns: u16) -> Result<()>;
+}
+
+/// The way out of a running command.
+#[async_trait]
+pub trait ExecOutput: Send {
     /// The next event; none after [`ExecEvent::Exited`]. Cancel-safe.
     async fn next(&mut self) -> Result<Option<ExecEvent>>;
 }
@@ -53,6 +65,3 @@ pub enum ExecEvent {
     /// It ended.
     Exited(ExitStatus),
 }
-
-/// An attached command.
-pub type ExecStreamBox = Pin<Box<dyn ExecStream>>;

@@ -111,5 +111,5 @@ pub trait Processes: Send + Sync {
     /// Waits for the end, also of a process that another agent started. For the agent.
     async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus>;
     /// Starts a prepared command and attaches to it. For the agent.
-    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>>;
+    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream>;
 }

@@ -8,7 +8,7 @@ use longshore_core::{
     caller::Caller,
     container::{Container, ContainerSpec, Containers, EngineInfo, IsKnown},
     error::{HostError, Result},
-    exec::{ExecEvent, ExecRequest, ExecStream},
+    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream},
     workload::{ExitStatus, OutputChunk, OutputChunks, OutputPosition, OutputStream, RunState, Usage},
 };
 use tokio::sync::watch;
@@ -111,9 +111,9 @@ impl Containers for FakeContainers {
         Ok(self.table.sweep(is_known))
     }
 
-    async fn attach_exec(&self, _caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+    async fn attach_exec(&self, _caller: &Caller, session: &str) -> Result<ExecStream> {
         self.plan.call("containers.attach_exec").await?;
-        Ok(Box::new(Echo::new(session)))
+        Ok(Echo::stream(session))
     }
 }
 
@@ -170,15 +170,19 @@ impl Follow {
 pub(crate) struct Echo(Vec<ExecEvent>);
 
 impl Echo {
-    pub(crate) fn new(words: &str) -> Self {
+    pub(crate) fn stream(words: &str) -> ExecStream {
         let data = words.as_bytes().to_vec().into();
         let output = ExecEvent::Output(OutputChunk { stream: OutputStream::Stdout, data, mark: None });
-        Self(vec![ExecEvent::Exited(ExitStatus::default()), output])
+        let events = vec![ExecEvent::Exited(ExitStatus::default()), output];
+        ExecStream { input: Box::new(Deaf), output: Box::new(Self(events)) }
     }
 }
 
+/// Takes any input and does nothing with it.
+struct Deaf;
+
 #[async_trait]
-impl ExecStream for Echo {
+impl ExecInput for Deaf {
     async fn write(&mut self, _data: bytes::Bytes) -> Result<()> {
         Ok(())
     }
@@ -186,7 +190,10 @@ impl ExecStream for Echo {
     async fn resize(&mut self, _rows: u16, _columns: u16) -> Result<()> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl ExecOutput for Echo {
     async fn next(&mut self) -> Result<Option<ExecEvent>> {
         Ok(self.0.pop())
     }

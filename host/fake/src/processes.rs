@@ -114,9 +114,9 @@ impl Processes for FakeProcesses {
         self.table.wait(caller, id).await
     }
 
-    async fn attach_exec(&self, _caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+    async fn attach_exec(&self, _caller: &Caller, session: &str) -> Result<ExecStream> {
         self.plan.call("processes.attach_exec").await?;
-        Ok(Box::new(Echo::new(session)))
+        Ok(Echo::stream(session))
     }
 }
 

@@ -324,7 +324,7 @@ async fn tasks_are_restarted_signalled_and_entered() {
     agent.signal_allocation(&ids[0], None, "SIGHUP").await.unwrap();
     let exec = ExecRequest { command: vec!["echo".into()], ..ExecRequest::default() };
     let mut session = agent.exec(&ids[0], "web", exec).await.unwrap();
-    assert!(session.next().await.unwrap().is_some());
+    assert!(session.output.next().await.unwrap().is_some());
     assert!(agent.exec(&ids[0], "web", ExecRequest::default()).await.is_err(), "no command");
     assert_eq!(agent.usage(&ids[0]).await.unwrap()["web"].memory_bytes, 1024.0);
     agent.restart_allocation(&ids[0], Some("web")).unwrap();

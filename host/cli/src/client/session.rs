@@ -1,14 +1,17 @@
 //! A command inside a task: the frames of `/v1/client/allocation/:id/exec` over a WebSocket.
 
-use std::io::Read;
+use std::{convert::Infallible, io::Read};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tokio_tungstenite::{
@@ -38,35 +41,66 @@ pub struct ExecCommand {
 }
 
 type Socket = WebSocketStream<Box<dyn Pipe>>;
+type Sink = SplitSink<Socket, Message>;
 
-/// Runs a command with this program's input and output; answers its exit code.
+/// Runs a command with this program's input and output; answers its exit code. Neither direction waits for the other:
+/// a command may take no more input before its output is read.
 pub async fn exec(client: &Client, command: &ExecCommand) -> Outcome<i32> {
-    let mut socket = open(client, command).await?;
+    let (sink, stream) = open(client, command).await?.split();
     let _raw = command.tty.then(RawMode::enter).flatten();
-    let mut input = if command.stdin { read_input() } else { mpsc::channel(1).1 };
-    let mut resized = signal(SignalKind::window_change()).map_err(|error| Failure::failed(chain(&error)))?;
-    if command.tty {
-        send_size(&mut socket).await?;
+    let resized = signal(SignalKind::window_change()).map_err(|error| Failure::failed(chain(&error)))?;
+    let input = if command.stdin { read_input() } else { mpsc::channel(1).1 };
+    tokio::select! {
+        ended = print(stream) => ended,
+        never = feed(sink, input, command.tty.then_some(resized)) => match never {},
     }
-    let mut input_open = true;
+}
+
+/// Prints what the command says, until it ends.
+async fn print(mut stream: SplitStream<Socket>) -> Outcome<i32> {
     loop {
-        tokio::select! {
+        if let Some(code) = receive(stream.next().await).await? {
+            return Ok(code);
+        }
+    }
+}
+
+/// Sends input, and the terminal's size at first and whenever it changes. Has no end of its own: the command may have
+/// ended while this was typed, and what it said last is still to be read.
+async fn feed(mut sink: Sink, mut input: mpsc::Receiver<Vec<u8>>, mut resized: Option<Signal>) -> Infallible {
+    let mut input_open = true;
+    let mut frame = resized.is_some().then(size).flatten();
+    loop {
+        if let Some(frame) = frame {
+            let _ = sink.send(Message::text(frame.to_string())).await;
+        }
+        frame = tokio::select! {
             piece = input.recv(), if input_open => {
                 input_open = piece.is_some();
-                let frame = match piece {
-                    Some(data) => json!({"stdin": {"data": STANDARD.encode(data)}}),
-                    None => json!({"stdin": {"close": true}}),
-                };
-                // The command may have ended while this was typed: what it said last is still to be read.
-                let _ = socket.send(Message::text(frame.to_string())).await;
+                Some(stdin(piece.as_deref()))
             }
-            _ = resized.recv(), if command.tty => send_size(&mut socket).await?,
-            message = socket.next() => {
-                if let Some(code) = receive(message).await? {
-                    return Ok(code);
-                }
-            }
-        }
+            () = changed(&mut resized) => size(),
+        };
+    }
+}
+
+/// The next piece of input; none for its end.
+fn stdin(piece: Option<&[u8]>) -> Value {
+    match piece {
+        Some(data) => json!({"stdin": {"data": STANDARD.encode(data)}}),
+        None => json!({"stdin": {"close": true}}),
+    }
+}
+
+fn size() -> Option<Value> {
+    crate::terminal::size().map(|(height, width)| json!({"tty_size": {"height": height, "width": width}}))
+}
+
+/// Waits until the terminal has another size; for ever without one.
+async fn changed(resized: &mut Option<Signal>) {
+    match resized {
+        Some(resized) => resized.recv().await.unwrap_or(()),
+        None => std::future::pending().await,
     }
 }
 
@@ -105,14 +139,6 @@ fn refused(error: tungstenite::Error) -> Failure {
         }
         other => Failure::unreachable(chain(&other)),
     }
-}
-
-async fn send_size(socket: &mut Socket) -> Outcome {
-    if let Some((height, width)) = crate::terminal::size() {
-        let frame = json!({"tty_size": {"height": height, "width": width}});
-        socket.send(Message::text(frame.to_string())).await.map_err(|error| Failure::unreachable(chain(&error)))?;
-    }
-    Ok(())
 }
 
 /// Prints what a message carries; answers the exit code when it is the last.

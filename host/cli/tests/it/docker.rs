@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Station, eventually, fetch, run};
+use crate::harness::{Station, eventually, fetch, goes_through, run};
 
 /// An image of Debian's static busybox, of one test's own: none can be pulled. Removed with it.
 pub struct Image(pub String);
@@ -97,6 +97,7 @@ fn a_container_is_published_limited_read_entered_and_removed() {
     eventually("its output", || (station.cli(&["alloc", "logs", short]).ok() == "up\n").then_some(()));
     let ran = station.cli(&["alloc", "exec", short, "sh", "-c", "busybox cat /local/index.html; exit 5"]);
     assert_eq!((ran.code, ran.out.trim()), (5, &*format!("served by {alloc}")), "{}", ran.err);
+    goes_through(&station, &["alloc", "exec", "-t=false", short, "busybox", "cat"]);
 
     station.cli(&["job", "stop", "page"]).ok();
     gone(&alloc);

@@ -155,6 +155,20 @@ impl Station {
         Ran::new(child.wait_with_output().unwrap())
     }
 
+    /// Runs a command of the program from file to file, which may not take for ever; answers its exit code.
+    #[track_caller]
+    pub fn cli_through(&self, arguments: &[&str], input: &Path, output: &Path) -> i32 {
+        let mut command = self.command(arguments);
+        command.stdin(fs::File::open(input).unwrap()).stdout(fs::File::create(output).unwrap());
+        let mut child = command.spawn().unwrap();
+        let end = Instant::now() + PATIENCE;
+        while child.try_wait().unwrap().is_none() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = child.kill();
+        child.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// Writes a job file and answers its path.
     pub fn job(&self, name: &str, text: &str) -> String {
         let path = self.path(&format!("{name}.nomad.hcl"));
@@ -248,6 +262,17 @@ impl Drop for Station {
         terminate(&agent);
         let _ = agent.wait();
     }
+}
+
+/// Asserts that a command gives back all of a large input.
+#[track_caller]
+pub fn goes_through(station: &Station, arguments: &[&str]) {
+    let (input, output) = (station.path("input"), station.path("output"));
+    let bytes: Vec<u8> = (0..8 << 20).map(|at: u32| (at % 251) as u8).collect();
+    fs::write(&input, &bytes).unwrap();
+    assert_eq!(station.cli_through(arguments, &input, &output), 0);
+    let given = fs::read(&output).unwrap();
+    assert!(given == bytes, "{} bytes came back of {}", given.len(), bytes.len());
 }
 
 /// Asks a process to end.

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::harness::{PROGRAM, Station, eventually, lives, processes_with};
+use crate::harness::{PROGRAM, Station, eventually, goes_through, lives, processes_with};
 
 /// Writes its pid, says hello on both streams, then counts signals.
 const WORKER: &str = r#"
@@ -77,6 +77,13 @@ fn commands_run_inside_with_input_output_and_exit_code() {
     assert_eq!(exec(&["/bin/sh", "-c", "kill -9 $$"]).code, 137);
     let said = station.cli(&["alloc", "exec", "--task", "x", &alloc[..8], "true"]).refused(2);
     assert!(said.contains("unknown task name \"x\"; the tasks are t"), "{said}");
+}
+
+#[test]
+fn more_goes_through_a_command_than_pipes_hold() {
+    let station = Station::start();
+    let alloc = station.run_job("worker", WORKER);
+    goes_through(&station, &["alloc", "exec", "-t=false", &alloc[..8], "cat"]);
 }
 
 #[test]

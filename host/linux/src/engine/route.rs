@@ -99,7 +99,7 @@ impl Containers for Engines {
         failure.map_or(Ok(names), Err)
     }
 
-    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream> {
         self.of(caller).attach_exec(caller, session).await
     }
 }

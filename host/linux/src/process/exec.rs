@@ -9,7 +9,7 @@ use std::{
     },
     path::PathBuf,
     process::Stdio,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
-    exec::{ExecEvent, ExecRequest, ExecStream},
+    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream},
     workload::{ExitStatus, OutputChunk, OutputStream},
 };
 use rustix::{
@@ -91,7 +91,7 @@ impl Sessions {
     }
 
     /// Starts a prepared command. Blocks shortly.
-    pub fn start(&self, shim: &ShimProgram, caller: &Caller, session: &str) -> Result<ProcessExec> {
+    pub fn start(&self, shim: &ShimProgram, caller: &Caller, session: &str) -> Result<ExecStream> {
         let missing = || HostError::NotFound(format!("exec session {session:?}"));
         let prepared = {
             let mut all = lock(&self.prepared);
@@ -101,14 +101,17 @@ impl Sessions {
         fs::write(&prepared.file, prepared.record.encode()).map_err(because(prepared.file.display()))?;
         let file = prepared.file.to_str().unwrap_or_default();
         let alloc = prepared.alloc.as_str();
-        let stream = if prepared.tty { on_terminal(shim, file, alloc) } else { on_pipes(shim, file, alloc) };
-        match &stream {
-            Ok(stream) => self.remember(prepared.beside, stream),
-            Err(_) => {
+        let attached = if prepared.tty { on_terminal(shim, file, alloc) } else { on_pipes(shim, file, alloc) };
+        match attached {
+            Ok((input, output)) => {
+                self.remember(prepared.beside, &output.child);
+                Ok(ExecStream { input: Box::new(input), output: Box::new(output) })
+            }
+            Err(error) => {
                 let _ = fs::remove_file(&prepared.file);
+                Err(error)
             }
         }
-        stream
     }
 
     /// Ends the commands beside a process that has ended.
@@ -121,8 +124,8 @@ impl Sessions {
         }
     }
 
-    fn remember(&self, beside: String, stream: &ProcessExec) {
-        let Some(pid) = stream.child.id().map(|pid| pid as i32) else { return };
+    fn remember(&self, beside: String, command: &Child) {
+        let Some(pid) = command.id().map(|pid| pid as i32) else { return };
         let Some(stat) = Stat::of(pid) else { return };
         let mut running = lock(&self.running);
         let commands = running.entry(beside).or_default();
@@ -165,18 +168,21 @@ fn record(home: &Home, request: &ExecRequest) -> Result<Record> {
     Ok(record)
 }
 
-fn on_pipes(shim: &ShimProgram, file: &str, alloc: &str) -> Result<ProcessExec> {
+fn on_pipes(shim: &ShimProgram, file: &str, alloc: &str) -> Result<(Input, Output)> {
     let mut child = shim.start(["exec", file], alloc, || Ok([Stdio::piped(), Stdio::piped(), Stdio::piped()]))?;
-    let ends = Ends::Pipes { input: child.stdin.take(), out: child.stdout.take(), err: child.stderr.take() };
-    Ok(ProcessExec { child, ends, state: State::Running })
+    let input = Input::Pipe(child.stdin.take());
+    let source = Source::Pipes { out: child.stdout.take(), err: child.stderr.take() };
+    Ok((input, Output { child, source, state: State::Running }))
 }
 
-fn on_terminal(shim: &ShimProgram, file: &str, alloc: &str) -> Result<ProcessExec> {
+fn on_terminal(shim: &ShimProgram, file: &str, alloc: &str) -> Result<(Input, Output)> {
     let (master, slave) = open_terminal().map_err(because("no terminal"))?;
     let stream = || Ok::<_, io::Error>(Stdio::from(slave.try_clone()?));
     let child = shim.start(["exec", file], alloc, || Ok([stream()?, stream()?, stream()?]))?;
     let master = watched(master, Interest::READABLE | Interest::WRITABLE).map_err(because("the terminal"))?;
-    Ok(ProcessExec { child, ends: Ends::Terminal { master, open: true }, state: State::Running })
+    let master = Arc::new(master);
+    let source = Source::Terminal { master: master.clone(), open: true };
+    Ok((Input::Terminal(master), Output { child, source, state: State::Running }))
 }
 
 fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -190,16 +196,22 @@ fn open_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((master, slave))
 }
 
-/// An attached command.
-pub(super) struct ProcessExec {
+/// The way into an attached command; a pipe goes when the caller closes it.
+enum Input {
+    Pipe(Option<ChildStdin>),
+    Terminal(Arc<AsyncFd<OwnedFd>>),
+}
+
+/// The way out of an attached command.
+struct Output {
     child: Child,
-    ends: Ends,
+    source: Source,
     state: State,
 }
 
-enum Ends {
-    Pipes { input: Option<ChildStdin>, out: Option<ChildStdout>, err: Option<ChildStderr> },
-    Terminal { master: AsyncFd<OwnedFd>, open: bool },
+enum Source {
+    Pipes { out: Option<ChildStdout>, err: Option<ChildStderr> },
+    Terminal { master: Arc<AsyncFd<OwnedFd>>, open: bool },
 }
 
 #[derive(Debug)]
@@ -210,11 +222,11 @@ enum State {
     Told,
 }
 
-impl Ends {
+impl Source {
     /// The next piece of output; none when there will be no more. Cancel-safe.
     async fn read(&mut self) -> io::Result<Option<(OutputStream, Bytes)>> {
         match self {
-            Self::Pipes { out, err, .. } => loop {
+            Self::Pipes { out, err } => loop {
                 let (mut first, mut second) = (BytesMut::with_capacity(PIECE), BytesMut::with_capacity(PIECE));
                 let (stream, data) = tokio::select! {
                     read = read_some(out, &mut first), if out.is_some() => { read?; (OutputStream::Stdout, first) }
@@ -256,18 +268,18 @@ async fn read_some(source: &mut Option<impl AsyncReadExt + Unpin>, buffer: &mut 
 }
 
 #[async_trait]
-impl ExecStream for ProcessExec {
+impl ExecInput for Input {
     async fn write(&mut self, data: Bytes) -> Result<()> {
-        let written = match &mut self.ends {
-            Ends::Pipes { input, .. } if data.is_empty() => {
+        let written = match self {
+            Self::Pipe(input) if data.is_empty() => {
                 *input = None;
                 Ok(())
             }
-            Ends::Pipes { input: Some(input), .. } => input.write_all(&data).await,
-            Ends::Pipes { input: None, .. } => return Err(HostError::Conflict("the command's input is closed".into())),
+            Self::Pipe(Some(input)) => input.write_all(&data).await,
+            Self::Pipe(None) => return Err(HostError::Conflict("the command's input is closed".into())),
             // What a terminal understands as the end of input.
-            Ends::Terminal { master, .. } if data.is_empty() => write_all(master, &[4]).await,
-            Ends::Terminal { master, .. } => write_all(master, &data).await,
+            Self::Terminal(master) if data.is_empty() => write_all(master, &[4]).await,
+            Self::Terminal(master) => write_all(master, &data).await,
         };
         match written {
             // It ended, or closed its input: its exit tells more than an error here.
@@ -277,26 +289,29 @@ impl ExecStream for ProcessExec {
     }
 
     async fn resize(&mut self, rows: u16, columns: u16) -> Result<()> {
-        let Ends::Terminal { master, .. } = &self.ends else {
+        let Self::Terminal(master) = self else {
             return Err(HostError::Invalid("the command has no terminal to resize".into()));
         };
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(master.get_ref().as_fd(), size).map_err(because("resizing the terminal"))
     }
+}
 
+#[async_trait]
+impl ExecOutput for Output {
     async fn next(&mut self) -> Result<Option<ExecEvent>> {
         loop {
             let read = match &self.state {
                 State::Told => return Ok(None),
                 State::Running => tokio::select! {
-                    read = self.ends.read() => read.map_err(because("the command's output"))?,
+                    read = self.source.read() => read.map_err(because("the command's output"))?,
                     ended = self.child.wait() => {
                         let status = status_of(ended.map_err(because("waiting for the command"))?);
                         self.state = State::Ended(status, Instant::now() + LAST_WORDS);
                         continue;
                     }
                 },
-                State::Ended(_, until) => match timeout_at(*until, self.ends.read()).await {
+                State::Ended(_, until) => match timeout_at(*until, self.source.read()).await {
                     Ok(read) => read.map_err(because("the command's output"))?,
                     Err(_) => None,
                 },

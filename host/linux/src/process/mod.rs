@@ -333,12 +333,8 @@ impl Processes for Supervisor {
         self.ended(&home).await
     }
 
-    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream> {
         let (inner, caller, session) = (self.0.clone(), caller.clone(), session.to_owned());
-        blocking(move || {
-            let stream = inner.execs.start(&inner.shim, &caller, &session)?;
-            Ok(Box::new(stream) as Box<dyn ExecStream>)
-        })
-        .await
+        blocking(move || inner.execs.start(&inner.shim, &caller, &session)).await
     }
 }

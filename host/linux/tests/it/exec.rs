@@ -16,7 +16,7 @@ fn request(script: &str, tty: bool) -> ExecRequest {
     ExecRequest { command, tty, env: vec![("EXTRA".into(), "x".into())], ..ExecRequest::default() }
 }
 
-async fn attach(scene: &Scene, supervisor: &Supervisor, id: &str, request: &ExecRequest) -> Box<dyn ExecStream> {
+async fn attach(scene: &Scene, supervisor: &Supervisor, id: &str, request: &ExecRequest) -> ExecStream {
     let session = supervisor.prepare_exec(&scene.caller, id, request).await.unwrap();
     let stream = supervisor.attach_exec(&scene.caller, &session).await.unwrap();
     assert!(matches!(supervisor.attach_exec(&scene.caller, &session).await, Err(HostError::NotFound(_))));
@@ -24,14 +24,14 @@ async fn attach(scene: &Scene, supervisor: &Supervisor, id: &str, request: &Exec
 }
 
 /// All output and the end.
-async fn finish(stream: &mut dyn ExecStream) -> (String, String, ExitStatus) {
+async fn finish(stream: &mut ExecStream) -> (String, String, ExitStatus) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {
-        match stream.next().await.unwrap().unwrap() {
+        match stream.output.next().await.unwrap().unwrap() {
             ExecEvent::Output(chunk) if chunk.stream == OutputStream::Stdout => out.extend_from_slice(&chunk.data),
             ExecEvent::Output(chunk) => err.extend_from_slice(&chunk.data),
             ExecEvent::Exited(status) => {
-                assert!(stream.next().await.unwrap().is_none());
+                assert!(stream.output.next().await.unwrap().is_none());
                 let text = |bytes| String::from_utf8(bytes).unwrap();
                 return (text(out), text(err), status);
             }
@@ -50,8 +50,8 @@ async fn has_the_tasks_surroundings() {
     let id = supervisor.spawn(&scene.caller, &spec).await.unwrap();
     let script = "read line; echo \"$OWN $EXTRA $line\"; pwd; echo wrong >&2; cat /proc/self/cgroup > groups; exit 5";
     let mut stream = attach(&scene, &supervisor, &id, &request(script, false)).await;
-    stream.write(Bytes::from_static(b"typed\n")).await.unwrap();
-    let (out, err, status) = finish(stream.as_mut()).await;
+    stream.input.write(Bytes::from_static(b"typed\n")).await.unwrap();
+    let (out, err, status) = finish(&mut stream).await;
     let cwd = scene.scope().dirs.task.canonicalize().unwrap();
     assert_eq!(out, format!("yes x typed\n{}\n", cwd.display()));
     assert_eq!((err.as_str(), status.exit_code), ("wrong\n", 5));
@@ -61,19 +61,19 @@ async fn has_the_tasks_surroundings() {
         groups(scene.scope().dirs.task.join("groups").display().to_string()),
         groups(format!("/proc/{own}/cgroup"))
     );
-    assert!(stream.resize(1, 1).await.is_err());
+    assert!(stream.input.resize(1, 1).await.is_err());
 
     // The end of input reaches the command.
     let mut stream = attach(&scene, &supervisor, &id, &request("cat; echo over", false)).await;
-    stream.write(Bytes::from_static(b"a")).await.unwrap();
-    stream.write(Bytes::new()).await.unwrap();
-    assert_eq!(finish(stream.as_mut()).await.0, "aover\n");
+    stream.input.write(Bytes::from_static(b"a")).await.unwrap();
+    stream.input.write(Bytes::new()).await.unwrap();
+    assert_eq!(finish(&mut stream).await.0, "aover\n");
 
     let nope = ExecRequest { command: vec!["nope".into()], ..ExecRequest::default() };
     let error = supervisor.prepare_exec(&scene.caller, &id, &nope).await.unwrap_err();
     assert!(error.to_string().contains("command \"nope\" not found"), "{error}");
     let absent = ExecRequest { command: vec!["/nope".into()], ..ExecRequest::default() };
-    let (_, err, status) = finish(attach(&scene, &supervisor, &id, &absent).await.as_mut()).await;
+    let (_, err, status) = finish(&mut attach(&scene, &supervisor, &id, &absent).await).await;
     assert_eq!(status.exit_code, 127, "{err}");
     supervisor.remove(&scene.caller, &id).await.unwrap();
 }
@@ -85,9 +85,9 @@ async fn has_a_terminal_of_the_size_it_is_told() {
     let id = supervisor.spawn(&scene.caller, &shell("exec sleep 600")).await.unwrap();
     let script = "tty > /dev/null && echo terminal; echo to err >&2; read go; stty size; exit 3";
     let mut stream = attach(&scene, &supervisor, &id, &request(script, true)).await;
-    stream.resize(33, 99).await.unwrap();
-    stream.write(Bytes::from_static(b"go\n")).await.unwrap();
-    let (out, _, status) = finish(stream.as_mut()).await;
+    stream.input.resize(33, 99).await.unwrap();
+    stream.input.write(Bytes::from_static(b"go\n")).await.unwrap();
+    let (out, _, status) = finish(&mut stream).await;
     for expected in ["terminal\r\n", "to err\r\n", "33 99\r\n"] {
         assert!(out.contains(expected), "{expected:?} is not in {out:?}");
     }
@@ -95,9 +95,9 @@ async fn has_a_terminal_of_the_size_it_is_told() {
 
     // Control-C is a signal to what runs there.
     let mut stream = attach(&scene, &supervisor, &id, &request("echo up; exec sleep 600", true)).await;
-    assert!(matches!(stream.next().await.unwrap(), Some(ExecEvent::Output(_))));
-    stream.write(Bytes::from_static(b"\x03")).await.unwrap();
-    let (_, _, status) = finish(stream.as_mut()).await;
+    assert!(matches!(stream.output.next().await.unwrap(), Some(ExecEvent::Output(_))));
+    stream.input.write(Bytes::from_static(b"\x03")).await.unwrap();
+    let (_, _, status) = finish(&mut stream).await;
     assert_eq!((status.exit_code, status.signal), (130, 2));
     supervisor.remove(&scene.caller, &id).await.unwrap();
 }
@@ -113,7 +113,7 @@ async fn ends_with_the_process_it_is_beside() {
         let beside = number_in(&pid_file);
         assert!(alive(beside));
         supervisor.stop(&scene.caller, &id, Some("KILL"), 10_000).await.unwrap();
-        assert_eq!(finish(stream.as_mut()).await.2.signal, 9);
+        assert_eq!(finish(&mut stream).await.2.signal, 9);
         supervisor.remove(&scene.caller, &id).await.unwrap();
         std::fs::remove_file(pid_file).unwrap();
     }
@@ -129,7 +129,7 @@ async fn runs_as_the_tasks_user() {
     let id = supervisor.spawn(&scene.caller, &spec).await.unwrap();
     for tty in [false, true] {
         let mut stream = attach(&scene, &supervisor, &id, &request("id -u; : > /dev/fd/1", tty)).await;
-        let (out, err, status) = finish(stream.as_mut()).await;
+        let (out, err, status) = finish(&mut stream).await;
         assert_eq!((out.trim(), status.exit_code), ("65534", 0), "{err}");
     }
     supervisor.remove(&scene.caller, &id).await.unwrap();

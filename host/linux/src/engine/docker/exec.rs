@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
-    exec::{ExecEvent, ExecRequest, ExecStream},
+    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream},
     workload::{ExitStatus, OutputChunk, OutputStream},
 };
 use serde_json::json;
@@ -68,7 +68,7 @@ impl Docker {
         Ok(session)
     }
 
-    pub(super) async fn start_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+    pub(super) async fn start_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream> {
         let missing = || {
             HostError::NotFound(format!(
                 "no prepared command {session:?} of this driver and task; one not attached to is dropped after {PATIENCE:?}"
@@ -83,31 +83,39 @@ impl Docker {
         let document = json!({"Detach": false, "Tty": tty});
         let stream = self.engine.hijack(&format!("/exec/{session}/start"), &document).await?;
         let (output, input) = split(stream);
-        Ok(Box::new(Attached {
-            client: self.engine.client()?,
+        let client = self.engine.client()?;
+        let input = Input { client: client.clone(), session: session.to_owned(), stream: Some(input) };
+        let output = Output {
+            client,
             session: session.to_owned(),
-            output: Some(output),
+            stream: Some(output),
             frames: (!tty).then(Frames::default),
             buffer: BytesMut::new(),
-            input: Some(input),
             ended: false,
-        }))
+        };
+        Ok(ExecStream { input: Box::new(input), output: Box::new(output) })
     }
 }
 
-/// A running command. `output` goes when it ends, `input` when the caller closes it.
-struct Attached {
+/// The way into a running command; `stream` goes when the caller closes it.
+struct Input {
     client: Client,
     session: String,
-    output: Option<ReadHalf<Hijacked>>,
+    stream: Option<WriteHalf<Hijacked>>,
+}
+
+/// The way out of a running command; `stream` goes when it ends.
+struct Output {
+    client: Client,
+    session: String,
+    stream: Option<ReadHalf<Hijacked>>,
     /// Without a terminal, both streams come framed; a terminal's one comes as it is.
     frames: Option<Frames>,
     buffer: BytesMut,
-    input: Option<WriteHalf<Hijacked>>,
     ended: bool,
 }
 
-impl Attached {
+impl Output {
     /// Output that was read and not handed on.
     fn take(&mut self) -> Result<Option<OutputChunk>> {
         let Some(frames) = &mut self.frames else {
@@ -125,9 +133,9 @@ impl Attached {
             if let Some(chunk) = self.take()? {
                 return Ok(Some(chunk));
             }
-            let Some(output) = &mut self.output else { return Ok(None) };
+            let Some(stream) = &mut self.stream else { return Ok(None) };
             self.buffer.reserve(READ_BYTES);
-            if output.read_buf(&mut self.buffer).await.map_err(broken)? == 0 {
+            if stream.read_buf(&mut self.buffer).await.map_err(broken)? == 0 {
                 return Ok(None);
             }
         }
@@ -151,17 +159,17 @@ async fn exit_code(client: &Client, session: &str) -> Result<i64> {
 }
 
 #[async_trait]
-impl ExecStream for Attached {
+impl ExecInput for Input {
     async fn write(&mut self, data: Bytes) -> Result<()> {
         let lost = |error: std::io::Error| HostError::Unavailable(format!("the command takes no more input: {error}"));
         if data.is_empty() {
-            if let Some(mut input) = self.input.take() {
+            if let Some(mut input) = self.stream.take() {
                 input.shutdown().await.map_err(lost)?;
             }
             return Ok(());
         }
         let closed = || HostError::Invalid("the command's input was closed".into());
-        let input = self.input.as_mut().ok_or_else(closed)?;
+        let input = self.stream.as_mut().ok_or_else(closed)?;
         input.write_all(&data).await.map_err(lost)?;
         input.flush().await.map_err(lost)
     }
@@ -170,16 +178,19 @@ impl ExecStream for Attached {
         let resized = self.client.resize_exec(&self.session, ResizeExecOptions { height: rows, width: columns }).await;
         resized.map_err(|error| HostError::Other(format!("the terminal's size could not be set: {error}")))
     }
+}
 
+#[async_trait]
+impl ExecOutput for Output {
     async fn next(&mut self) -> Result<Option<ExecEvent>> {
         if self.ended {
             return Ok(None);
         }
         match self.read().await {
             Ok(Some(chunk)) => return Ok(Some(ExecEvent::Output(chunk))),
-            Ok(None) => self.output = None,
+            Ok(None) => self.stream = None,
             Err(error) => {
-                self.output = None;
+                self.stream = None;
                 return Err(error);
             }
         }

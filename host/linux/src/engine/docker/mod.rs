@@ -180,7 +180,7 @@ impl Containers for Docker {
         self.remove_dangling(is_known).await
     }
 
-    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<Box<dyn ExecStream>> {
+    async fn attach_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream> {
         self.start_exec(caller, session).await
     }
 }

@@ -12,16 +12,16 @@ fn shell(script: &str) -> ExecRequest {
 }
 
 /// Reads to the end: stdout, stderr, exit code.
-async fn finish(stream: &mut Box<dyn ExecStream>) -> (String, String, i32) {
+async fn finish(stream: &mut ExecStream) -> (String, String, i32) {
     let (mut stdout, mut stderr) = (String::new(), String::new());
-    while let Some(event) = stream.next().await.unwrap() {
+    while let Some(event) = stream.output.next().await.unwrap() {
         match event {
             ExecEvent::Output(chunk) => {
                 let text = String::from_utf8(chunk.data.to_vec()).unwrap();
                 if chunk.stream == OutputStream::Stdout { &mut stdout } else { &mut stderr }.push_str(&text);
             }
             ExecEvent::Exited(status) => {
-                assert_eq!(stream.next().await.unwrap(), None, "nothing comes after the end");
+                assert_eq!(stream.output.next().await.unwrap(), None, "nothing comes after the end");
                 return (stdout, stderr, status.exit_code);
             }
         }
@@ -29,7 +29,7 @@ async fn finish(stream: &mut Box<dyn ExecStream>) -> (String, String, i32) {
     panic!("the stream ended without an exit code");
 }
 
-async fn open(scene: &Scene, id: &str, request: &ExecRequest) -> Box<dyn ExecStream> {
+async fn open(scene: &Scene, id: &str, request: &ExecRequest) -> ExecStream {
     let session = scene.docker.prepare_exec(&scene.caller, id, request).await.unwrap();
     scene.docker.attach_exec(&scene.caller, &session).await.unwrap()
 }
@@ -55,11 +55,11 @@ async fn input_reaches_the_command_until_it_is_closed() {
     let id = scene.run("sleep 60").await;
     let mut stream =
         open(&scene, &id, &ExecRequest { command: vec!["/bin/cat".into()], ..ExecRequest::default() }).await;
-    stream.write("hello ".into()).await.unwrap();
-    stream.write("world".into()).await.unwrap();
-    stream.write("".into()).await.unwrap();
+    stream.input.write("hello ".into()).await.unwrap();
+    stream.input.write("world".into()).await.unwrap();
+    stream.input.write("".into()).await.unwrap();
     assert_eq!(finish(&mut stream).await, ("hello world".into(), String::new(), 0));
-    assert!(matches!(stream.write("late".into()).await, Err(HostError::Invalid(_))));
+    assert!(matches!(stream.input.write("late".into()).await, Err(HostError::Invalid(_))));
 }
 
 #[tokio::test]
@@ -83,8 +83,8 @@ async fn a_terminal_has_the_size_it_was_given() {
     let id = scene.run("sleep 60").await;
     let request = ExecRequest { tty: true, ..shell("read line; stty size; test -t 0 && exit 3") };
     let mut stream = open(&scene, &id, &request).await;
-    stream.resize(37, 91).await.unwrap();
-    stream.write("go\n".into()).await.unwrap();
+    stream.input.resize(37, 91).await.unwrap();
+    stream.input.write("go\n".into()).await.unwrap();
     let (said, _, code) = finish(&mut stream).await;
     assert!(said.contains("37 91"), "{said:?}");
     assert_eq!(code, 3);
