@@ -89,8 +89,13 @@ impl AgentConfig {
         }
     }
 
+    /// Directory of all allocations.
+    pub fn allocs_dir(&self) -> PathBuf {
+        self.data_dir.join("allocs")
+    }
+
     /// Directory of one allocation.
     pub fn alloc_dir(&self, id: &str) -> PathBuf {
-        self.data_dir.join("allocs").join(id)
+        self.allocs_dir().join(id)
     }
 }

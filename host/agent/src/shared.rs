@@ -16,8 +16,12 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AgentConfig, AgentError, AgentStore, ControlError, DriverStatus, Node, alloc::AllocControl, board::Board,
-    health::HealthBoard, reconcile, status::since_epoch,
+    AgentConfig, AgentError, AgentStore, ControlError, DriverStatus, Node,
+    alloc::{self, AllocControl},
+    board::Board,
+    health::HealthBoard,
+    reconcile,
+    status::since_epoch,
 };
 
 /// The agent's parts. Every runner holds it.
@@ -46,9 +50,8 @@ impl Shared {
         backends: Backends,
         drivers: Arc<dyn Drivers>,
     ) -> Result<Arc<Self>, AgentError> {
-        let allocs = config.data_dir.join("allocs");
-        std::fs::create_dir_all(&allocs)
-            .map_err(|reason| AgentError::DataDir { path: allocs.display().to_string(), reason })?;
+        alloc::dir::make_parent(&config)
+            .map_err(|reason| AgentError::DataDir { path: config.allocs_dir().display().to_string(), reason })?;
         let loaded = store.loaded.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
         let board = Arc::new(Board::new(store.journal.clone(), loaded.index));
         let as_target: Arc<dyn crate::store::EventTarget> = board.clone();
@@ -71,7 +74,7 @@ impl Shared {
         let looker = shared.clone();
         shared.spawn(async move { crate::health::keep_looking(&looker).await });
         let looker = shared.clone();
-        shared.spawn(async move { crate::alloc::network::keep_looking(&looker).await });
+        shared.spawn(async move { alloc::network::keep_looking(&looker).await });
         Ok(shared)
     }
 

@@ -33,6 +33,12 @@ pub(crate) fn task_dirs(config: &AgentConfig, alloc: &str, task: &str) -> TaskDi
     }
 }
 
+/// Makes the directory of all allocations, and one of an earlier agent as narrow as it is to be.
+pub(crate) fn make_parent(config: &AgentConfig) -> io::Result<()> {
+    std::fs::create_dir_all(config.allocs_dir())?;
+    parent(config)?.set_permissions(".", Permissions::from_mode(PASSAGE))
+}
+
 /// Makes what is missing of an allocation's directory.
 pub(crate) fn build<'a>(config: &AgentConfig, alloc: &str, tasks: impl Iterator<Item = &'a String>) -> io::Result<()> {
     let parent = parent(config)?;
@@ -70,7 +76,7 @@ pub(crate) fn open(config: &AgentConfig, alloc: &str, path: impl AsRef<Path>) ->
 }
 
 fn parent(config: &AgentConfig) -> io::Result<Dir> {
-    Dir::open_ambient_dir(config.data_dir.join("allocs"), ambient_authority())
+    Dir::open_ambient_dir(config.allocs_dir(), ambient_authority())
 }
 
 /// Opens a directory, after making it when it is missing, with exactly this mode whatever the umask.
@@ -91,8 +97,8 @@ mod tests {
 
     fn setup() -> (tempfile::TempDir, AgentConfig) {
         let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join("allocs")).unwrap();
         let config = AgentConfig::new(root.path());
+        make_parent(&config).unwrap();
         (root, config)
     }
 
@@ -114,6 +120,16 @@ mod tests {
             let found = std::fs::metadata(config.alloc_dir("a1").join(path)).unwrap().mode() & 0o7777;
             assert_eq!(found, mode, "{path} has mode {found:o}");
         }
+    }
+
+    #[test]
+    fn allocations_are_not_listed_to_others() {
+        let (_root, config) = setup();
+        let mode = || std::fs::metadata(config.allocs_dir()).unwrap().mode() & 0o7777;
+        assert_eq!(mode(), 0o711);
+        std::fs::set_permissions(config.allocs_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        make_parent(&config).unwrap();
+        assert_eq!(mode(), 0o711, "one that was there before");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Mutex, mpsc},
@@ -238,7 +240,7 @@ struct File {
 impl File {
     fn database(&mut self) -> Result<&Database, StoreError> {
         if self.database.is_none() {
-            let opened = guard(|| Builder::new().set_cache_size(CACHE_BYTES).create(&self.path));
+            let opened = guard(|| Builder::new().set_cache_size(CACHE_BYTES).create_file(open_private(&self.path)?));
             let database = opened.map_err(|reason| self.damaged(reason))?.map_err(|error| self.open_error(error))?;
             self.database = Some(database);
         }
@@ -285,6 +287,13 @@ impl File {
             other => StoreError::Damaged { path, reason: other.to_string() },
         }
     }
+}
+
+/// Opens or makes a file that nobody else may read: it holds environments, passwords of registries and whole jobs.
+fn open_private(path: &Path) -> std::io::Result<fs::File> {
+    let file = fs::File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Whether reading went well and what was read is no database.

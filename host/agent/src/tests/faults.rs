@@ -1,5 +1,7 @@
 //! Drivers and journals that break.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
 use longshore_core::{driver::Health, error::HostError, state::MAX_VALUE_BYTES};
 
 use super::{
@@ -128,6 +130,18 @@ async fn damaged_journals_are_named_and_nothing_panics() {
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_journal_is_the_agents_alone() {
+    let world = World::new();
+    let path = world.data().join("journal.redb");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(AgentStore::open(world.data()).unwrap());
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    drop(AgentStore::open(world.data()).unwrap());
+    assert_eq!(mode(), 0o600, "one that was there before");
 }
 
 #[tokio::test]

@@ -2,7 +2,22 @@
 
 use std::{fs, process::Stdio};
 
-use crate::harness::{Station, terminate};
+use crate::harness::{PROGRAM, Station, run, terminate};
+
+/// A job that is over at once.
+const TRUE: &str = r#"
+job "web" {
+  type = "batch"
+  group "g" {
+    task "t" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/true"
+      }
+    }
+  }
+}
+"#;
 
 #[test]
 fn a_second_agent_on_the_same_directory_is_refused() {
@@ -60,6 +75,41 @@ fn a_wrong_configuration_is_told_with_place_and_remedy() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("agent.hcl:2:3") && said.contains("\"policy\""), "{said}");
+}
+
+#[test]
+fn what_the_agent_keeps_is_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let station = Station::start();
+    for (path, expected) in [("data", 0o711), ("data/allocs", 0o711), ("data/journal.redb", 0o600)] {
+        let mode = fs::metadata(station.path(path)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, expected, "{path} has mode {mode:o}");
+    }
+}
+
+/// As a user without rights, whose home it can remove and no other.
+#[test]
+fn a_job_in_the_foreground_removes_its_own_directory_only() {
+    let station = Station::prepare("", &[]);
+    let home = station.path("home");
+    fs::create_dir_all(home.join("longshore/run/other")).unwrap();
+    let precious = [home.join("longshore/kept"), home.join("longshore/run/other/kept")];
+    for path in &precious {
+        fs::write(path, "precious").unwrap();
+    }
+    let program = station.path("longshore");
+    fs::copy(PROGRAM, &program).unwrap();
+    run("chown", &["-R", "65534:65534", station.path("").to_str().unwrap()]).ok();
+    for id in ["..", ".", "web"] {
+        let job = station.job("foreground", &TRUE.replace("web", id));
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).args(["run", &job]);
+        let ran = command.env("XDG_DATA_HOME", &home).stdin(Stdio::null()).output().unwrap();
+        let gone: Vec<_> = precious.iter().filter(|path| !path.exists()).collect();
+        assert!(gone.is_empty(), "job {id:?} took {gone:?} with it");
+        assert!(ran.status.success(), "{id}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(fs::read_dir(home.join("longshore/run")).unwrap().count(), 1, "{id}: its own directory is left");
+    }
 }
 
 #[test]
