@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     let config = arguments.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let home = config::default_data_dir()
         .ok_or_else(|| Failure::input("HOME is not set").remedy("set HOME or XDG_DATA_HOME"))?;
-    let data_dir = home.join("run").join(segment(&file.job.id));
+    let data_dir = home.join("run").join(folder(&file.job.id));
     let mode = Mode { dev: true, job_dir: arguments.file.directory(), cache_dir: Some(home.join("cache")) };
     daemon::runtime()?.block_on(async {
         let daemon = Daemon::start(&config, &data_dir, &mode).await?;
@@ -57,6 +57,11 @@ pub fn run(arguments: Arguments) -> Outcome {
         let cleaned = clean(daemon, &data_dir).await;
         ended.and(cleaned)
     })
+}
+
+/// Name of the directory of a job's agent, which is removed in the end: one component of a path, whatever the id.
+fn folder(job: &str) -> String {
+    format!("job-{}", segment(job))
 }
 
 /// Submits the job, shows where it is and what it says, until all its tasks are over.
@@ -112,4 +117,21 @@ async fn clean(daemon: Daemon, data_dir: &Path) -> Outcome {
     }
     daemon.stop().await;
     std::fs::remove_dir_all(data_dir).map_err(|error| Failure::failed(format!("{}: {error}", data_dir.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Component;
+
+    use super::*;
+
+    #[test]
+    fn a_jobs_folder_is_one_below_all_folders() {
+        for id in ["web", ".", "..", "../..", "/", "a/../b", "", "\0"] {
+            let name = folder(id);
+            let parts: Vec<_> = Path::new(&name).components().collect();
+            assert!(matches!(parts[..], [Component::Normal(_)]), "{id:?} becomes {name:?}");
+        }
+        assert_ne!(folder("a/b"), folder("a%2Fb"));
+    }
 }
