@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::hcl::convert::to_text;
+use crate::yaml;
 
 type Fields = Map<String, Value>;
 
@@ -51,7 +52,7 @@ const KNOWN: [&str; 24] = [
 
 /// Makes a job file; `name` is the job's, else the file's own `name`, else `directory`.
 pub fn import(text: &str, name: Option<&str>, directory: Option<&str>) -> Result<Imported, String> {
-    let mut document = crate::yaml::read(text)?;
+    let mut document = yaml::read(text, yaml::Words::Few)?;
     let mut variables = BTreeMap::new();
     take_variables(&mut document, &mut variables);
     let services = document.get("services").and_then(Value::as_object).ok_or("a Compose file has services")?;

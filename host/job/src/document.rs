@@ -20,9 +20,18 @@ use crate::value;
 pub use print::print;
 pub use support::unsupported;
 
+/// How far a document is brought along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As it was written.
+    Written,
+    /// With the last touches that Nomad's agent gives it: see [`Block::finish`]. Empty choices are none.
+    Finished,
+}
+
 /// The document in its tidy form; problems are added to `found` with their JSON pointers.
-pub fn tidy(document: &Value, found: &mut Diagnostics) -> Value {
-    Tidier { found }.block(&JOB, document, "").map_or(Value::Null, Value::Object)
+pub fn tidy(document: &Value, form: Form, found: &mut Diagnostics) -> Value {
+    Tidier { form, found }.block(&JOB, document, "").map_or(Value::Null, Value::Object)
 }
 
 /// What labels are in JSON.
@@ -30,6 +39,7 @@ const UNNAMED: Attribute =
     Attribute { name: "", json: "", kind: Kind::Any, effect: Effect::Acts, absent: Absent::Zero, required: false };
 
 struct Tidier<'a> {
+    form: Form,
     found: &'a mut Diagnostics,
 }
 
@@ -85,7 +95,8 @@ impl Tidier<'_> {
                 self.error(at, "Missing required argument", detail);
             }
         }
-        if let Some(Err(summary)) = spec.finish.map(|finish| finish(&mut out)) {
+        let finish = spec.finish.filter(|_| self.form == Form::Finished);
+        if let Some(Err(summary)) = finish.map(|finish| finish(&mut out)) {
             self.error(at, summary, "");
         }
         Some(out)
@@ -98,6 +109,7 @@ impl Tidier<'_> {
         let pointer = join(at, attribute.json);
         match value::from_json(attribute.kind, value) {
             Ok(Value::Null) => {}
+            Ok(value) if value == "" && self.form == Form::Finished && matches!(attribute.kind, Kind::Choice(..)) => {}
             Ok(value) => {
                 if let Some(wrong) = value::judge(attribute.kind, &value) {
                     self.judged(&pointer, &wrong.summary, wrong.detail(attribute.json));

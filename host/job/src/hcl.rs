@@ -12,6 +12,7 @@ mod eval;
 mod fault;
 mod free;
 mod functions;
+mod heredoc;
 mod json_body;
 mod locals;
 mod operators;
@@ -20,6 +21,7 @@ pub(crate) mod runtime;
 mod scope;
 mod template;
 mod types;
+mod unify;
 mod variables;
 
 use std::collections::HashSet;
@@ -105,7 +107,7 @@ pub(crate) fn check_syntax(source: &Source) -> Result<(), Diagnostics> {
 
 /// The tree of a text; a mistake is told with its place.
 pub(crate) fn parse(source: &Source) -> Result<Body, Diagnostics> {
-    hcl_edit::parser::parse_body(source.text()).map_err(|error| {
+    let mut body = hcl_edit::parser::parse_body(source.text()).map_err(|error| {
         let start = error.location().offset();
         let shown = source.text()[start.min(source.text().len())..].chars().next();
         let end = start + shown.filter(|c| *c != '\n').map_or(0, char::len_utf8);
@@ -113,7 +115,9 @@ pub(crate) fn parse(source: &Source) -> Result<Body, Diagnostics> {
         let mut found = Diagnostics::from(item.in_source(source, &(start..end)));
         found.add_source(source);
         found
-    })
+    })?;
+    heredoc::settle(&mut body, source.text());
+    Ok(body)
 }
 
 /// The one `job` block; complains of any number but one, and of what may not stand beside it.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::document;
+use crate::document::{self, Form};
 use crate::hcl::{Damaged, Document};
 use crate::model::Job;
 use crate::parse::{LARGEST_SOURCE, Parsed, finish};
@@ -23,21 +23,23 @@ pub fn from_json(bytes: &[u8]) -> Result<Parsed, Diagnostics> {
 
 /// As [`from_json`], for JSON at hand.
 pub fn from_value(document: &Value) -> Result<Parsed, Diagnostics> {
-    finish(self::document(document)?)
+    finish(self::document(document, Form::Finished)?)
 }
 
 /// The tidy document of one that others wrote.
-pub(crate) fn document(document: &Value) -> Result<Document, Diagnostics> {
+pub(crate) fn document(document: &Value, form: Form) -> Result<Document, Diagnostics> {
     let inner = document.as_object().and_then(|fields| {
         let mut fields = fields.iter();
         fields.find(|(key, value)| key.eq_ignore_ascii_case("job") && !value.is_null())
     });
     let job = inner.map_or(document, |(_, job)| job);
-    if !job.is_object() {
-        return Err(Diagnostic::error("Missing job", "A job must be a JSON object.").into());
+    let is_part = |key: &String| ["id", "name", "taskgroups"].contains(&key.to_lowercase().as_str());
+    if !job.as_object().is_some_and(|fields| fields.keys().any(is_part)) {
+        let detail = "A job is a JSON object with \"ID\" and \"TaskGroups\", alone or as \"Job\" of an object.";
+        return Err(Diagnostic::error("Missing job", detail).into());
     }
     let mut found = Diagnostics::new();
-    let tidy = document::tidy(job, &mut found);
+    let tidy = document::tidy(job, form, &mut found);
     if found.unreadable() {
         return Err(found);
     }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::document::{self, Form};
 use crate::hcl::{Damaged, Document};
 use crate::model::Job;
 use crate::source::Source;
 use crate::source_map::SourceMap;
-use crate::{canonical, document, hcl, json, validate};
+use crate::{canonical, hcl, json, validate};
 
 /// Bytes a job file, or a file of variables, may have.
 pub const LARGEST_SOURCE: usize = 1 << 20;
@@ -85,7 +86,7 @@ pub fn parse_str(name: &str, text: &str, options: &ParseOptions) -> Result<Parse
 /// field of Nomad's own types `null` or zero. Values out of range are printed as they are and told as diagnostics.
 pub fn print_file(path: &Path, options: &ParseOptions) -> Result<(Value, Diagnostics), Diagnostics> {
     let (source, base) = open(path)?;
-    let document = document(&source, options, base)?;
+    let document = document(&source, options, base, Form::Written)?;
     if document.found.unreadable() {
         return Err(document.found);
     }
@@ -93,11 +94,11 @@ pub fn print_file(path: &Path, options: &ParseOptions) -> Result<(Value, Diagnos
 }
 
 fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
-    finish(document(source, options, base)?)
+    finish(document(source, options, base, Form::Finished)?)
 }
 
-/// The document of a source of any form.
-fn document(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Document, Diagnostics> {
+/// The document of a source of any form. One in HCL is always finished.
+fn document(source: &Source, options: &ParseOptions, base: PathBuf, form: Form) -> Result<Document, Diagnostics> {
     if source.text().len() > LARGEST_SOURCE {
         let detail = format!("{} has more than {LARGEST_SOURCE} bytes.", source.name());
         return Err(Diagnostic::error("Job file too large", detail).into());
@@ -113,7 +114,7 @@ fn document(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Do
     if is_hcl_json(&document) {
         return hcl::read(&hcl::from_hcl_json(source, &document)?, options, base);
     }
-    json::document(&document)
+    json::document(&document, form)
 }
 
 /// From a tidy document to a job that was validated; all that is wrong is told at once.

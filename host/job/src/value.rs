@@ -70,8 +70,6 @@ pub fn from_json(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     let wrong = |go: &str| Wrong::required(format!("cannot read {} as Go type {go}", json_type(value)));
     match kind {
         Kind::Text | Kind::Choice(..) if !value.is_string() => Err(wrong("string")),
-        // Empty means not given; the CLI sends it so.
-        Kind::Choice(..) if value == "" => Ok(Value::Null),
         Kind::Bool if !value.is_boolean() => Err(wrong("bool")),
         Kind::Whole(..) if value.as_i64().is_none() => Err(wrong("int")),
         Kind::Duration(_) if value.as_i64().is_none() => Err(Wrong::required(format!(

@@ -12,14 +12,25 @@ const MOST: usize = 100_000;
 /// Levels of lists and maps within each other.
 const DEEPEST: usize = 60;
 
-/// The first document of a text; an empty text is null.
-pub fn read(text: &str) -> Result<Value, String> {
-    let mut builder = Builder::default();
+/// Which words stand for a truth value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Words {
+    /// `true` and `false`.
+    #[default]
+    Few,
+    /// `yes`, `on` and `y` and their opposites, too, as before YAML 1.2.
+    Many,
+}
+
+/// The one document of a text.
+pub fn read(text: &str, words: Words) -> Result<Value, String> {
+    let mut builder = Builder { words, ..Builder::default() };
     let mut parser = Parser::new_from_str(text);
-    parser.load(&mut builder, false).map_err(|error| error.to_string())?;
-    match builder.wrong {
-        Some(wrong) => Err(wrong),
-        None => Ok(builder.root.unwrap_or(Value::Null)),
+    parser.load(&mut builder, true).map_err(|error| error.to_string())?;
+    match builder {
+        Builder { wrong: Some(wrong), .. } => Err(wrong),
+        Builder { root: Some(root), .. } => Ok(root),
+        Builder { root: None, .. } => Err("missing start of document".into()),
     }
 }
 
@@ -33,6 +44,7 @@ struct Open {
 
 #[derive(Default)]
 struct Builder {
+    words: Words,
     open: Vec<Open>,
     /// Values by anchor, and how many values each is.
     anchors: HashMap<usize, (Value, usize)>,
@@ -49,7 +61,7 @@ impl EventReceiver for Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-                self.value(scalar(text, style, tag.as_deref()), anchor);
+                self.value(scalar(text, style, tag.as_deref(), self.words), anchor);
             }
             Event::SequenceStart(anchor, _) => self.begin(anchor, Value::Array(Vec::new())),
             Event::MappingStart(anchor, _) => self.begin(anchor, Value::Object(Map::new())),
@@ -88,7 +100,8 @@ impl Builder {
             self.anchors.insert(anchor, (value.clone(), size(&value)));
         }
         match self.open.last_mut() {
-            None => self.root = self.root.take().or(Some(value)),
+            None if self.root.is_some() => self.wrong = Some("unexpected extra content after value".into()),
+            None => self.root = Some(value),
             Some(Open { value: Value::Array(items), .. }) => items.push(value),
             Some(Open { value: Value::Object(fields), key, .. }) => match key.take() {
                 None => *key = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
@@ -122,7 +135,7 @@ fn size(value: &Value) -> usize {
 }
 
 /// A plain text may be a number, a truth value or null; one in quotes is text.
-fn scalar(text: String, style: TScalarStyle, tag: Option<&str>) -> Value {
+fn scalar(text: String, style: TScalarStyle, tag: Option<&str>, words: Words) -> Value {
     if style != TScalarStyle::Plain || tag.is_some_and(|tag| tag.ends_with("str")) {
         return text.into();
     }
@@ -130,6 +143,8 @@ fn scalar(text: String, style: TScalarStyle, tag: Option<&str>) -> Value {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" => return true.into(),
         "false" | "False" | "FALSE" => return false.into(),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" if words == Words::Many => return true.into(),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" if words == Words::Many => return false.into(),
         _ => {}
     }
     let radix =

@@ -282,7 +282,8 @@ impl<'a> Decoder<'a> {
             }
             Shape::Free => {
                 self.map.note(&list, Some(place));
-                let value = self.free(instance.body, scope, &list);
+                let mut value = self.free(instance.body, scope, &list);
+                value.retain(|_, value| !value.is_null());
                 out.insert(spec.json.into(), Value::Object(value));
             }
             Shape::Lists => {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use hcl_edit::Span;
-use hcl_edit::expr::{Array, Expression, ForExpr, FuncCall, Object, ObjectKey};
+use hcl_edit::expr::{Array, Conditional, Expression, ForExpr, FuncCall, Object, ObjectKey};
 use serde_json::{Map, Number, Value};
 
 use super::budget::Budget;
@@ -17,6 +17,7 @@ use super::fault::{Fault, Outcome};
 use super::functions::{Files, Functions};
 use super::scope::Scope;
 use super::types::Type;
+use super::unify::{type_of, unify};
 
 /// What becomes of a name that is not in scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,18 +59,28 @@ impl Evaluator<'_> {
             Expression::HeredocTemplate(heredoc) => self.template_value(&heredoc.template, expr, scope),
             Expression::Parenthesis(inner) => self.value(inner.inner(), scope),
             Expression::Variable(_) | Expression::Traversal(_) => self.reference(expr, scope),
-            Expression::Conditional(choice) => {
-                if self.truth(&choice.cond_expr, scope, "condition")? {
-                    self.value(&choice.true_expr, scope)
-                } else {
-                    self.value(&choice.false_expr, scope)
-                }
-            }
+            Expression::Conditional(choice) => self.choice(choice, expr, scope),
             Expression::FuncCall(call) => self.call(call, expr, scope),
             Expression::UnaryOp(operation) => self.unary(operation, scope),
             Expression::BinaryOp(operation) => self.binary(operation, scope),
             Expression::ForExpr(comprehension) => self.comprehension(comprehension, expr, scope),
         }
+    }
+
+    /// Both sides are brought to one type; what is wrong with the side not taken does not matter.
+    fn choice(&self, choice: &Conditional, expr: &Expression, scope: &Scope) -> Outcome<Value> {
+        let truth = self.truth(&choice.cond_expr, scope, "condition")?;
+        let (yes, no) = (&choice.true_expr, &choice.false_expr);
+        let (taken, other) = if truth { (yes, no) } else { (no, yes) };
+        let value = self.value(taken, scope)?;
+        let Ok(other) = self.value(other, scope) else {
+            return Ok(value);
+        };
+        let common = unify(type_of(&value), type_of(&other));
+        common.and_then(|kind| kind.convert(value).ok()).ok_or_else(|| {
+            let detail = "The true and false result expressions must have consistent types.";
+            Fault::new(span(expr), "Inconsistent conditional result types", detail)
+        })
     }
 
     /// A value that must be true or false; `what` names its role.
@@ -87,12 +98,8 @@ impl Evaluator<'_> {
     }
 
     fn number(&self, literal: &hcl_edit::Number, blame: &Expression) -> Outcome<Value> {
-        let number = match (literal.as_i64(), literal.as_u64(), literal.as_f64()) {
-            (Some(whole), _, _) => Some(Number::from(whole)),
-            (_, Some(whole), _) => Some(Number::from(whole)),
-            (_, _, Some(float)) => super::convert::number(float),
-            _ => None,
-        };
+        let whole = literal.as_i64().map(Number::from);
+        let number = whole.or_else(|| super::convert::number(literal.as_f64()?));
         number
             .map(Value::Number)
             .ok_or_else(|| Fault::new(span(blame), "Invalid number literal", "The number is too large."))
@@ -116,10 +123,14 @@ impl Evaluator<'_> {
 
     /// A key of an object; a bare name stands for itself.
     fn key(&self, expr: &Expression, scope: &Scope) -> Outcome<String> {
-        if let Expression::Variable(name) = expr {
-            return Ok(name.as_str().to_owned());
+        match expr {
+            Expression::Variable(name) => Ok(name.as_str().to_owned()),
+            Expression::Traversal(_) => {
+                let detail = "Wrap it in parentheses if it is a reference, in quotes if it is a name with dots.";
+                Err(Fault::new(span(expr), "Ambiguous attribute key", detail))
+            }
+            _ => self.text(expr, scope, "key"),
         }
-        self.text(expr, scope, "key")
     }
 
     /// A value as text; `what` names its role.

@@ -14,6 +14,7 @@ mod yaml;
 use serde_json::Value;
 
 use super::convert::{to_number, to_text, type_name};
+use super::types::Type;
 use crate::suggest::did_you_mean;
 
 pub use filesystem::Files;
@@ -38,6 +39,8 @@ enum Parameter {
     Text,
     Number,
     List,
+    /// A list whose elements are brought to one type.
+    Alike,
     Map,
     /// Anything but null.
     Value,
@@ -200,6 +203,7 @@ impl Parameter {
             Self::Text => (to_text(&value).map(Value::String), "string"),
             Self::Number => (to_number(&value).map(Value::Number), "number"),
             Self::List => (value.is_array().then(|| value.clone()), "list"),
+            Self::Alike => (Type::List(Box::new(Type::Any)).convert(value.clone()).ok(), "list of one type"),
             Self::Map => (value.is_object().then(|| value.clone()), "map"),
             Self::Value | Self::Any => return Ok(value),
         };
@@ -236,8 +240,8 @@ fn fits(bytes: usize) -> Result<(), String> {
 }
 
 /// Every element as text.
-fn texts(list: &[Value]) -> Result<Vec<String>, String> {
-    list.iter().map(|item| to_text(item).ok_or_else(|| "list of strings required".into())).collect()
+fn texts<'v>(list: impl IntoIterator<Item = &'v Value>) -> Result<Vec<String>, String> {
+    list.into_iter().map(|item| to_text(item).ok_or_else(|| "list of strings required".into())).collect()
 }
 
 /// A finite number as value.

@@ -1,6 +1,7 @@
 //! Operators on values.
 
 use hcl_edit::expr::{BinaryOp, BinaryOperator, Expression, UnaryOp, UnaryOperator};
+use rust_decimal::Decimal;
 use serde_json::{Number, Value};
 
 use super::convert::{self, equal, to_bool, to_number};
@@ -25,8 +26,9 @@ impl Evaluator<'_> {
         match operation.operator.value() {
             Eq => Ok(Value::Bool(equal(&value(left)?, &value(right)?))),
             NotEq => Ok(Value::Bool(!equal(&value(left)?, &value(right)?))),
-            And => Ok(Value::Bool(self.side(left, "left", scope)? && self.side(right, "right", scope)?)),
-            Or => Ok(Value::Bool(self.side(left, "left", scope)? || self.side(right, "right", scope)?)),
+            // Both sides must be sound, whatever the first one says.
+            And => Ok(Value::Bool(self.side(left, "left", scope)? & self.side(right, "right", scope)?)),
+            Or => Ok(Value::Bool(self.side(left, "left", scope)? | self.side(right, "right", scope)?)),
             operator => {
                 let l = to_number(&value(left)?).ok_or_else(|| operand("left", "number", left))?;
                 let r = to_number(&value(right)?).ok_or_else(|| operand("right", "number", right))?;
@@ -80,6 +82,9 @@ fn arithmetic(operator: BinaryOperator, left: &Number, right: &Number) -> Result
     if let Some(whole) = whole {
         return Ok(whole.into());
     }
+    if let Some(result) = decimal(left).zip(decimal(right)).and_then(|(l, r)| calculate(operator, l, r)) {
+        return Ok(result);
+    }
     let float = match operator {
         Plus => l + r,
         Minus => l - r,
@@ -88,4 +93,24 @@ fn arithmetic(operator: BinaryOperator, left: &Number, right: &Number) -> Result
         _ => l % r,
     };
     convert::number(float).map(Value::Number).ok_or_else(|| "The result is too large.".into())
+}
+
+/// Fractions are decimal: 300 * 1.1 is 330, which a float misses by a little.
+fn decimal(number: &Number) -> Option<Decimal> {
+    let digits = number.to_string();
+    Decimal::from_str_exact(&digits).or_else(|_| Decimal::from_scientific(&digits)).ok()
+}
+
+/// `None` if the result has too many digits.
+fn calculate(operator: BinaryOperator, left: Decimal, right: Decimal) -> Option<Value> {
+    use BinaryOperator::{Div, Minus, Mod, Mul, Plus};
+    let result = match operator {
+        Plus => left.checked_add(right),
+        Minus => left.checked_sub(right),
+        Mul => left.checked_mul(right),
+        Div => left.checked_div(right),
+        Mod => left.checked_rem(right),
+        _ => None,
+    }?;
+    to_number(&Value::from(result.normalize().to_string())).map(Value::Number)
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::convert::{to_bool, to_number, to_text, type_name};
 use super::eval::span;
 use super::fault::{Fault, Outcome};
+use super::unify::{type_of, unify_all};
 
 /// A type of HCL.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,23 +104,36 @@ impl Type {
             (Self::Text, value) => to_text(&value).map(Value::String).ok_or_else(|| required("string", &value)),
             (Self::Number, value) => to_number(&value).map(Value::Number).ok_or_else(|| required("a number", &value)),
             (Self::Bool, value) => to_bool(&value).map(Value::Bool).ok_or_else(|| required("a bool", &value)),
-            (Self::List(inner), Value::Array(items)) => items.into_iter().map(|item| inner.convert(item)).collect(),
+            (Self::List(inner), Value::Array(items)) => {
+                let inner = inner.or_common(&items)?;
+                items.into_iter().map(|item| inner.convert(item)).collect()
+            }
             (Self::Set(inner), Value::Array(items)) => {
+                let inner = inner.or_common(&items)?;
                 let mut items = items.into_iter().map(|i| inner.convert(i)).collect::<Result<Vec<_>, _>>()?;
-                items.sort_by_key(Value::to_string);
+                items.sort_by(in_set);
                 items.dedup();
                 Ok(Value::Array(items))
             }
             (Self::Tuple(types), Value::Array(items)) if types.len() == items.len() => {
                 types.iter().zip(items).map(|(inner, item)| inner.convert(item)).collect()
             }
-            (Self::Map(inner), Value::Object(fields)) => fields
-                .into_iter()
-                .map(|(key, item)| Ok((key, inner.convert(item)?)))
-                .collect::<Result<Map<_, _>, _>>()
-                .map(Value::Object),
+            (Self::Map(inner), Value::Object(fields)) => {
+                let inner = inner.or_common(fields.values())?;
+                let fields = fields.into_iter().map(|(key, item)| Ok((key, inner.convert(item)?)));
+                fields.collect::<Result<Map<_, _>, _>>().map(Value::Object)
+            }
             (Self::Object(types), Value::Object(fields)) => convert_object(types, fields),
             (wanted, value) => Err(required(wanted.name(), &value)),
+        }
+    }
+
+    /// Itself; or, of `any`, the one type that all elements of a collection have in common.
+    fn or_common<'v>(&self, elements: impl IntoIterator<Item = &'v Value>) -> Result<Self, String> {
+        match self {
+            Self::Any => unify_all(elements.into_iter().map(type_of))
+                .ok_or_else(|| "all elements must have the same type".to_owned()),
+            other => Ok(other.clone()),
         }
     }
 
@@ -132,6 +146,15 @@ impl Type {
             Self::Tuple(_) => "tuple of the declared length",
             Self::Any | Self::Text | Self::Number | Self::Bool => "value",
         }
+    }
+}
+
+/// Numbers by size, all else by its text.
+fn in_set(left: &Value, right: &Value) -> std::cmp::Ordering {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match (left.as_f64(), right.as_f64()) {
+        (Some(left), Some(right)) => left.total_cmp(&right),
+        _ => text(left).cmp(&text(right)),
     }
 }
 

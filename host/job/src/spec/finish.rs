@@ -187,6 +187,7 @@ pub fn task_scaling(fields: &mut Fields) -> Result<(), String> {
 
 /// A task's default identity has a place of its own.
 pub fn task(fields: &mut Fields) -> Result<(), String> {
+    scaled_once(fields)?;
     let Some(Value::Array(identities)) = fields.get_mut("Identities") else {
         return Ok(());
     };
@@ -197,6 +198,16 @@ pub fn task(fields: &mut Fields) -> Result<(), String> {
         fields.insert("Identity".into(), identity);
     }
     Ok(())
+}
+
+fn scaled_once(fields: &Fields) -> Result<(), String> {
+    let policies = fields.get("ScalingPolicies").and_then(Value::as_array).into_iter().flatten();
+    let mut kinds: Vec<&str> = policies.filter_map(|policy| policy.get("Type")?.as_str()).collect();
+    kinds.sort_unstable();
+    match kinds.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("Duplicate scaling block: there is another policy of type {:?}", pair[0])),
+        None => Ok(()),
+    }
 }
 
 /// Tasks inherit `vault` and `secret` from group and job; name and id of a job are its label.

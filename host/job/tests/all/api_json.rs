@@ -97,7 +97,11 @@ fn wrong_documents_are_refused_with_the_path() {
         let said = read(&document).expect_err(path);
         assert!(said.contains(expected), "{path}: {said}");
     }
-    for (text, expected) in [("[]", "A job must be a JSON object."), ("{", "Invalid JSON"), ("{}", "Missing job ID")] {
+    for (text, expected) in [
+        ("[]", "Missing job; A job is a JSON object"),
+        ("{", "Invalid JSON"),
+        ("{\"TaskGroups\": []}", "Missing job ID"),
+    ] {
         let said = from_json(text.as_bytes()).unwrap_err().plain();
         assert!(said.contains(expected), "{text}: {said}");
     }

@@ -140,11 +140,22 @@ fn what_cannot_be_read_is_not_printed() {
         ("network {\ndynamic_ports = [\"a\", \"A\"]\n}", "`A` overlaps with previous `a`"),
         ("volume \"v\" {}\nvolume \"v\" {}", "Duplicate volume block"),
         ("task \"t\" {\nscaling \"disk\" {}\n}", "scaling policy name must be"),
+        ("task \"t\" {\nscaling \"cpu\" {}\nscaling \"cpu\" {}\n}", "Duplicate scaling block"),
     ] {
         let text = format!("job \"j\" {{\ngroup \"g\" {{\n{inside}\n}}\n}}");
         let said = print(&text).unwrap_err().plain();
         assert!(said.contains(expected), "{text}: {said}");
     }
+}
+
+/// A document in JSON is printed as it is, without what a job file's reader adds.
+#[test]
+fn a_document_in_json_is_not_filled_in() {
+    let job = printed(
+        r#"{"Job": {"ID": "j", "Update": {"HealthCheck": ""}, "TaskGroups": [{"Tasks": [{"Templates": [{}]}]}]}}"#,
+    );
+    assert_eq!(job["Update"]["HealthCheck"], "");
+    assert_eq!(job["TaskGroups"][0]["Tasks"][0]["Templates"][0]["Perms"], Value::Null);
 }
 
 #[test]

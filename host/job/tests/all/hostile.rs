@@ -28,7 +28,7 @@ fn empty_and_unreadable_files_are_named() {
         (b"\x00\x01\x02", "Invalid syntax"),
         (b"{", "Invalid JSON"),
         (b"}", "Invalid syntax"),
-        (b"{}", "Missing job ID"),
+        (b"{}", "Missing job; A job is a JSON object"),
         (b"{\"job\": 5}", "job must be an object"),
         (b"{\"job\": {\"j\": {\"group\": [1]}}}", "group must be an object"),
         (b"{\"job\": {\"j\": {\"a b\": 1}}}", "is not a valid argument name"),

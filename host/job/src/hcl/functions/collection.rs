@@ -2,15 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::Parameter::{Any, List, Map as Object, Number, Text, Value as Given};
+use super::Parameter::{Alike, Any, List, Map as Object, Number, Text, Value as Given};
 use super::{Call, Function, fits, float, function, texts, variadic};
 use crate::hcl::convert::{elements, equal, to_text, to_whole};
+use crate::hcl::unify::{type_of, unify_all};
 
 /// As many numbers as `range` may make.
 const LONGEST_RANGE: usize = 1024;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("chunklist", &[List, Number], chunklist),
+    function("chunklist", &[Alike, Number], chunklist),
     variadic("coalesce", &[], Any, coalesce),
     variadic("coalescelist", &[], List, |c| {
         let list = c.arguments.iter().find(|list| list.as_array().is_some_and(|l| !l.is_empty()));
@@ -18,11 +19,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("compact", &[List], |c| {
         let kept = c.list(0).iter().filter(|item| !item.is_null() && *item != &Value::from(""));
-        Ok(kept.cloned().collect())
+        Ok(texts(kept)?.into())
     }),
-    variadic("concat", &[], List, |c| Ok(c.arguments.iter().filter_map(Value::as_array).flatten().cloned().collect())),
+    variadic("concat", &[List], List, |c| {
+        Ok(c.arguments.iter().filter_map(Value::as_array).flatten().cloned().collect())
+    }),
     function("contains", &[List, Any], |c| Ok(c.list(0).iter().any(|item| equal(item, c.value(1))).into())),
-    function("distinct", &[List], |c| Ok(Value::Array(distinct(c.list(0))))),
+    function("distinct", &[Alike], |c| Ok(Value::Array(distinct(c.list(0))))),
     function("element", &[List, Number], element),
     function("flatten", &[List], |c| {
         let mut out = Vec::new();
@@ -37,7 +40,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("lookup", &[Object, Text, Any], |c| Ok(c.value(0).get(c.text(1)).unwrap_or(c.value(2)).clone())),
     variadic("merge", &[], Any, merge),
     variadic("range", &[Number], Number, range),
-    function("reverse", &[List], |c| Ok(c.list(0).iter().rev().cloned().collect())),
     function("slice", &[List, Number, Number], slice),
     function("sort", &[List], |c| {
         let mut items = texts(c.list(0))?;
@@ -52,7 +54,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 /// The list without repetitions, in order.
-pub(super) fn distinct(list: &[Value]) -> Vec<Value> {
+fn distinct(list: &[Value]) -> Vec<Value> {
     let mut seen = std::collections::HashSet::new();
     list.iter().filter(|item| seen.insert(item.to_string())).cloned().collect()
 }
@@ -64,19 +66,19 @@ fn chunklist(c: &Call) -> Result<Value, String> {
     Ok(list.chunks(size).map(|chunk| Value::from(chunk.to_vec())).collect())
 }
 
+/// In the type of all arguments: of a number and a text, the number becomes text.
 fn coalesce(c: &Call) -> Result<Value, String> {
-    let found = c.arguments.iter().find(|value| !value.is_null());
-    found.cloned().ok_or_else(|| "no non-null arguments".into())
+    let kind = unify_all(c.arguments.iter().map(type_of)).ok_or("all arguments must have the same type")?;
+    let found = c.arguments.iter().find(|value| !value.is_null()).ok_or("no non-null arguments")?;
+    kind.convert(found.clone())
 }
 
-/// An index past the end starts over.
+/// An index past the end starts over, a negative one counts from the end.
 fn element(c: &Call) -> Result<Value, String> {
     let list = c.list(0);
-    let index = usize::try_from(c.whole(1)?).map_err(|_| "cannot use element function with a negative index")?;
-    if list.is_empty() {
-        return Err("cannot use element function with an empty list".into());
-    }
-    Ok(list[index % list.len()].clone())
+    let length = i64::try_from(list.len()).map_err(|error| error.to_string())?;
+    let index = c.whole(1)?.checked_rem_euclid(length).and_then(|index| list.get(usize::try_from(index).ok()?));
+    index.cloned().ok_or_else(|| "cannot use element function with an empty list".into())
 }
 
 fn flatten(list: &[Value], out: &mut Vec<Value>) {
@@ -101,8 +103,7 @@ fn length(c: &Call) -> Result<Value, String> {
     match c.value(0) {
         Value::Array(list) => Ok(list.len().into()),
         Value::Object(fields) => Ok(fields.len().into()),
-        Value::String(text) => Ok(text.chars().count().into()),
-        _ => Err("collection must be a list, a map or a string".into()),
+        _ => Err("collection must be a list, a map or a tuple".into()),
     }
 }
 

@@ -29,7 +29,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 fn base64decode(c: &Call) -> Result<Value, String> {
-    let bytes = STANDARD.decode(c.text(0)).map_err(|error| error.to_string())?;
+    // Lines may be broken anywhere.
+    let text = c.text(0).replace(['\r', '\n'], "");
+    let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
     String::from_utf8(bytes)
         .map(Value::from)
         .map_err(|_| "the result of decoding the provided string is not valid UTF-8".into())
@@ -61,6 +63,9 @@ fn bcrypt(c: &Call) -> Result<Value, String> {
 fn csvdecode(c: &Call) -> Result<Value, String> {
     let mut reader = csv::Reader::from_reader(c.text(0).as_bytes());
     let names = reader.headers().map_err(|error| error.to_string())?.clone();
+    if names.is_empty() {
+        return Err("missing header line".into());
+    }
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|other| other == *name))
     {
         return Err(format!("duplicate column name {:?}", twice.1));

@@ -28,16 +28,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let path = std::path::absolute(c.path(0)?).map_err(|error| error.to_string())?;
         Ok(shown(&clean(&path)))
     }),
-    function("basename", &[Text], |c| {
-        c.base()?;
-        let path = Path::new(c.text(0));
-        Ok(path.file_name().map_or_else(|| ".".into(), |name| shown(Path::new(name))))
-    }),
-    function("dirname", &[Text], |c| {
-        c.base()?;
-        let parent = Path::new(c.text(0)).parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok(shown(parent.unwrap_or(Path::new("."))))
-    }),
+    function("basename", &[Text], basename),
+    function("dirname", &[Text], dirname),
     function("file", &[Text], |c| {
         let bytes = c.read(0)?;
         String::from_utf8(bytes).map(Value::from).map_err(|_| format!("contents of {} are not valid UTF-8", c.text(0)))
@@ -76,9 +68,28 @@ impl Call<'_> {
     }
 }
 
+/// The last part; of the root itself, the root.
+fn basename(c: &Call) -> Result<Value, String> {
+    c.base()?;
+    let path = Path::new(c.text(0));
+    let root = if path.has_root() { "/" } else { "." };
+    Ok(path.file_name().map_or_else(|| root.into(), |name| shown(Path::new(name))))
+}
+
+/// All but what follows the last slash.
+fn dirname(c: &Call) -> Result<Value, String> {
+    c.base()?;
+    let directory = c.text(0).rfind('/').map_or("", |slash| &c.text(0)[..=slash]);
+    let directory = clean(Path::new(directory));
+    Ok(if directory.as_os_str().is_empty() { ".".into() } else { shown(&directory) })
+}
+
 /// Paths below a directory that match a pattern with `*`, `?`, `[…]`, `{a,b}` and `**`.
 fn fileset(c: &Call) -> Result<Value, String> {
     let root = c.path(0)?;
+    if !root.is_dir() {
+        return Ok(Value::Array(Vec::new()));
+    }
     let pattern = globset::GlobBuilder::new(c.text(1))
         .literal_separator(true)
         .build()
@@ -110,8 +121,9 @@ fn fileset(c: &Call) -> Result<Value, String> {
 
 /// `~` is the home directory.
 fn expand(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
+    match (path.strip_prefix('~'), std::env::home_dir()) {
+        (Some(""), Some(home)) => home,
+        (Some(rest), Some(home)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
         _ => PathBuf::from(path),
     }
 }

@@ -120,7 +120,10 @@ impl Verb {
         let whole = || to_whole(value).ok_or_else(|| wrong("whole number"));
         match self.letter {
             'v' if self.sharp => Ok(value.to_string()),
-            'v' => Ok(to_text(value).unwrap_or_else(|| value.to_string())),
+            'v' => match value {
+                Value::Number(number) => Ok(general(number.as_f64().unwrap_or_default())),
+                other => Ok(to_text(other).unwrap_or_else(|| other.to_string())),
+            },
             's' => {
                 let text = to_text(value).ok_or_else(|| wrong("string"))?;
                 Ok(match self.precision {
@@ -136,8 +139,8 @@ impl Verb {
             'd' => Ok(self.signed(whole()? < 0, whole()?.unsigned_abs().to_string())),
             'b' => Ok(self.signed(whole()? < 0, format!("{:b}", whole()?.unsigned_abs()))),
             'o' => Ok(self.signed(whole()? < 0, format!("{:o}", whole()?.unsigned_abs()))),
-            'x' => Ok(self.signed(whole()? < 0, format!("{:x}", whole()?.unsigned_abs()))),
-            'X' => Ok(self.signed(whole()? < 0, format!("{:X}", whole()?.unsigned_abs()))),
+            'x' => Ok(self.signed(whole()? < 0, format!("{}{:x}", self.prefix("0x"), whole()?.unsigned_abs()))),
+            'X' => Ok(self.signed(whole()? < 0, format!("{}{:X}", self.prefix("0X"), whole()?.unsigned_abs()))),
             'f' | 'e' | 'E' | 'g' | 'G' => {
                 let number = to_number(value).and_then(|number| number.as_f64());
                 self.float(number.ok_or_else(|| wrong("number"))?)
@@ -153,10 +156,14 @@ impl Verb {
         let text = match self.letter {
             'f' => format!("{size:.digits$}"),
             'e' | 'E' => exponent(&format!("{size:.digits$e}")),
-            _ => size.to_string(),
+            _ => general(size),
         };
-        let text = if self.letter == 'E' { text.to_uppercase() } else { text };
+        let text = if "EG".contains(self.letter) { text.to_uppercase() } else { text };
         Ok(self.signed(number < 0.0, text))
+    }
+
+    fn prefix(&self, prefix: &'static str) -> &'static str {
+        if self.sharp { prefix } else { "" }
     }
 
     fn signed(&self, negative: bool, digits: String) -> String {
@@ -171,8 +178,9 @@ impl Verb {
     }
 
     fn pad(&self, text: String) -> String {
-        let spaces = " ".repeat(self.width.saturating_sub(text.chars().count()));
-        if self.minus { text + &spaces } else { spaces + &text }
+        let fill = if self.zero && !self.minus { "0" } else { " " };
+        let fill = fill.repeat(self.width.saturating_sub(text.chars().count()));
+        if self.minus { text + &fill } else { fill + &text }
     }
 }
 
@@ -185,6 +193,13 @@ fn digits(text: &str) -> Result<(Option<usize>, &str), String> {
         Ok(number) if number <= LARGEST => Ok((Some(number), &text[end..])),
         _ => Err("a width or precision is too large".into()),
     }
+}
+
+/// As few digits as there are; with an exponent from a million on, and below a ten-thousandth.
+fn general(number: f64) -> String {
+    let written = format!("{number:e}");
+    let power: i32 = written.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    if (-4..6).contains(&power) { number.to_string() } else { exponent(&written) }
 }
 
 /// Rust writes `1e3`, Go `1e+03`.

@@ -14,10 +14,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     variadic("min", &[Number], Number, |c| extreme(c, f64::min)),
     function("parseint", &[Text, Number], parseint),
     function("pow", &[Number, Number], |c| float(c.float(0).powf(c.float(1)))),
-    function("signum", &[Number], |c| {
-        let number = c.float(0);
-        Ok(if number == 0.0 { 0.into() } else { Value::from(number.signum() as i64) })
-    }),
+    function("signum", &[Number], |c| Ok(c.whole(0)?.signum().into())),
 ];
 
 fn extreme(c: &Call, pick: fn(f64, f64) -> f64) -> Result<Value, String> {

@@ -1,33 +1,35 @@
-//! Lists taken as sets; results are sorted, as sets of text are.
+//! Lists taken as sets: of one type, without repetitions, in order.
 
 use serde_json::Value;
 
-use super::Parameter::List;
-use super::collection::distinct;
+use super::Parameter::{Alike, List};
 use super::{Call, Function, fits, variadic};
-use crate::hcl::convert::equal;
+use crate::hcl::types::Type;
+use crate::hcl::unify::{type_of, unify_all};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("setintersection", &[List], List, |c| {
-        let others = &c.arguments[1..];
-        let kept = c.list(0).iter().filter(|item| others.iter().all(|list| holds(list, item)));
-        Ok(sorted(&kept.cloned().collect::<Vec<_>>()))
+        let sets = sets(c)?;
+        let first = sets.first().into_iter().flatten();
+        Ok(first.filter(|item| sets.iter().all(|set| set.contains(item))).cloned().collect())
     }),
     variadic("setunion", &[List], List, |c| {
-        let all: Vec<_> = c.arguments.iter().filter_map(Value::as_array).flatten().cloned().collect();
-        Ok(sorted(&all))
+        let all: Vec<Value> = c.arguments.iter().filter_map(Value::as_array).flatten().cloned().collect();
+        as_set(&Type::Any, all)
     }),
-    variadic("setproduct", &[List, List], List, setproduct),
+    variadic("setproduct", &[Alike, Alike], Alike, setproduct),
 ];
 
-fn holds(list: &Value, item: &Value) -> bool {
-    list.as_array().is_some_and(|list| list.iter().any(|other| equal(other, item)))
+/// The arguments as sets of one type.
+fn sets(c: &Call) -> Result<Vec<Vec<Value>>, String> {
+    let items = c.arguments.iter().filter_map(Value::as_array).flatten();
+    let kind = unify_all(items.map(type_of)).ok_or("all sets must have elements of the same type")?;
+    let sets = c.arguments.iter().filter_map(Value::as_array);
+    sets.map(|set| Ok(as_set(&kind, set.clone())?.as_array().cloned().unwrap_or_default())).collect()
 }
 
-fn sorted(list: &[Value]) -> Value {
-    let mut items = distinct(list);
-    items.sort_by_key(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
-    Value::Array(items)
+fn as_set(kind: &Type, items: Vec<Value>) -> Result<Value, String> {
+    Type::Set(Box::new(kind.clone())).convert(items.into())
 }
 
 /// Every way to take one element of each list.

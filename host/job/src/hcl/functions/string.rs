@@ -24,7 +24,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("trimspace", &[Text], |c| Ok(c.text(0).trim().into())),
     function("split", &[Text, Text], split),
     function("strlen", &[Text], |c| Ok(c.text(0).chars().count().into())),
-    function("strrev", &[Text], |c| Ok(c.text(0).chars().rev().collect::<String>().into())),
+    function("reverse", &[Text], reversed),
+    function("strrev", &[Text], reversed),
     function("substr", &[Text, Number, Number], substr),
     function("replace", &[Text, Text, Text], replace),
     function("regex_replace", &[Text, Text, Text], regex_replace),
@@ -39,6 +40,9 @@ fn indent(c: &Call) -> Result<Value, String> {
 }
 
 fn join(c: &Call) -> Result<Value, String> {
+    if c.arguments.len() < 2 {
+        return Err("at least one list is required".into());
+    }
     let mut parts = Vec::new();
     for index in 1..c.arguments.len() {
         parts.extend(texts(c.list(index))?);
@@ -46,6 +50,11 @@ fn join(c: &Call) -> Result<Value, String> {
     let separators = parts.len().saturating_mul(c.text(0).len());
     fits(parts.iter().map(String::len).sum::<usize>().saturating_add(separators))?;
     Ok(parts.join(c.text(0)).into())
+}
+
+/// Both names of it reverse text; there is none for lists.
+fn reversed(c: &Call) -> Result<Value, String> {
+    Ok(c.text(0).chars().rev().collect::<String>().into())
 }
 
 /// The first letter of every word in upper case.
@@ -58,7 +67,7 @@ fn title(c: &Call) -> Result<Value, String> {
         } else {
             out.extend(letter.to_uppercase());
         }
-        in_word = letter.is_alphanumeric() || letter == '_' || letter == '\'';
+        in_word = letter.is_alphanumeric() || letter == '_';
     }
     Ok(out.into())
 }

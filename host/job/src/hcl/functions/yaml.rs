@@ -4,9 +4,12 @@ use serde_json::{Map, Value};
 
 use super::Parameter::{Any, Text};
 use super::{Call, Function, fits, function};
+use crate::yaml;
 
-pub(super) static FUNCTIONS: &[Function] =
-    &[function("yamldecode", &[Text], |c| crate::yaml::read(c.text(0))), function("yamlencode", &[Any], yamlencode)];
+pub(super) static FUNCTIONS: &[Function] = &[
+    function("yamldecode", &[Text], |c| yaml::read(c.text(0), yaml::Words::Many)),
+    function("yamlencode", &[Any], yamlencode),
+];
 
 fn yamlencode(c: &Call) -> Result<Value, String> {
     let mut out = String::new();
@@ -14,11 +17,14 @@ fn yamlencode(c: &Call) -> Result<Value, String> {
         Value::Array(items) if !items.is_empty() => sequence(items, 0, &mut out)?,
         Value::Object(fields) if !fields.is_empty() => mapping(fields, 0, &mut out)?,
         plain => {
-            out.push_str(&scalar(plain));
-            out.push('\n');
+            line(plain, 0, &mut out)?;
+            // What stands without quotes could go on, so its end is marked.
+            if !matches!(plain, Value::String(_) | Value::Array(_) | Value::Object(_)) {
+                out.push_str("...\n");
+            }
         }
     }
-    Ok(out.into())
+    Ok(out.trim_start().into())
 }
 
 fn mapping(fields: &Map<String, Value>, depth: usize, out: &mut String) -> Result<(), String> {
@@ -42,7 +48,7 @@ fn mapping(fields: &Map<String, Value>, depth: usize, out: &mut String) -> Resul
                 indent(depth, out)?;
                 sequence(items, depth, out)?;
             }
-            plain => line(plain, out),
+            plain => line(plain, depth, out)?,
         }
     }
     Ok(())
@@ -63,7 +69,7 @@ fn sequence(items: &[Value], depth: usize, out: &mut String) -> Result<(), Strin
                 out.push(' ');
                 sequence(inner, depth + 1, out)?;
             }
-            plain => line(plain, out),
+            plain => line(plain, depth, out)?,
         }
     }
     Ok(())
@@ -75,13 +81,43 @@ fn indent(depth: usize, out: &mut String) -> Result<(), String> {
     Ok(())
 }
 
-fn line(value: &Value, out: &mut String) {
-    out.push(' ');
-    out.push_str(&scalar(value));
-    out.push('\n');
+/// Every text in quotes, so that none is taken for a number; text of several lines as a block, if it can be one.
+fn line(value: &Value, depth: usize, out: &mut String) -> Result<(), String> {
+    match value {
+        Value::String(text) if is_block(text) => block(text, depth + 1, out),
+        plain => {
+            out.push_str(&format!(" {plain}\n"));
+            Ok(())
+        }
+    }
 }
 
-/// Every text in quotes, so that none is taken for a number; text of several lines as a block.
-fn scalar(value: &Value) -> String {
-    value.to_string()
+/// Spaces at the end of a line, and characters that cannot be seen, need quotes.
+fn is_block(text: &str) -> bool {
+    let seen = |letter: char| letter == '\n' || !letter.is_control();
+    text.contains('\n') && text.chars().all(seen) && !text.split('\n').any(|line| line.ends_with(' '))
+}
+
+/// After `|` comes the indentation, where the text does not show it, and what becomes of the line breaks at its end.
+fn block(text: &str, depth: usize, out: &mut String) -> Result<(), String> {
+    out.push_str(" |");
+    if text.starts_with([' ', '\n']) {
+        out.push('2');
+    }
+    let body = text.trim_end_matches('\n');
+    match text.len() - body.len() {
+        0 => out.push('-'),
+        1 if !body.is_empty() => {}
+        _ => out.push('+'),
+    }
+    out.push('\n');
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+        if !line.is_empty() {
+            indent(depth, out)?;
+        }
+        fits(out.len().saturating_add(line.len()))?;
+        out.push_str(line);
+        out.push('\n');
+    }
+    Ok(())
 }
