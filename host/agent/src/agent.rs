@@ -1,12 +1,13 @@
 //! The facade: what the HTTP API, the command line and tests ask of an agent.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use longshore_core::{
     backends::Backends,
     caller::AllocId,
     driver::{Drivers, Task},
     exec::{ExecRequest, ExecStream},
+    network::{Listener, Obstacle, Wiring},
     workload::{OutputStream, Usage},
 };
 use longshore_job::model::Job;
@@ -14,8 +15,8 @@ use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    AgentConfig, AgentError, AgentStore, Allocation, ControlError, Evaluation, JobStatus, LogStart, LogStream, Node,
-    Plan, Submission, SubmitError, jobs, shared::Shared,
+    AgentConfig, AgentError, AgentStore, Allocation, ControlError, Evaluation, HostPort, JobStatus, LogStart,
+    LogStream, Node, Plan, Submission, SubmitError, jobs, shared::Shared,
 };
 
 /// A running agent. Clones are the same agent.
@@ -201,6 +202,11 @@ impl Agent {
         self.shared.logs(alloc, task, stream, start, follow)
     }
 
+    /// What lies between an allocation and the others, and who listens in its network: in the host's, whoever does.
+    pub async fn look_at_network(&self, alloc: &str) -> Result<(Arc<Allocation>, Wiring, Vec<Listener>), ControlError> {
+        self.shared.look_at_network(alloc).await
+    }
+
     /// What the running tasks of an allocation use, by task; tasks that cannot be measured are left out.
     pub async fn usage(&self, alloc: &str) -> Result<BTreeMap<String, Usage>, ControlError> {
         self.shared.usage(alloc).await
@@ -212,6 +218,21 @@ impl Agent {
     /// The machine and its drivers.
     pub fn node(&self) -> Node {
         self.shared.node()
+    }
+
+    /// Every port of this machine that was given out, by number.
+    pub async fn host_ports(&self) -> Result<Vec<HostPort>, ControlError> {
+        self.shared.host_ports().await
+    }
+
+    /// Numbers of ports that are given to nobody.
+    pub fn kept_free(&self) -> Vec<RangeInclusive<u16>> {
+        self.shared.kept_free()
+    }
+
+    /// What stands in the way of networks of allocations on this machine, looked at now.
+    pub async fn obstacles(&self) -> Vec<Obstacle> {
+        self.shared.obstacles().await
     }
 
     /// The modify index of the last change; at least 1, never falls, not even over restarts.

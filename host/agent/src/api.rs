@@ -21,6 +21,7 @@ mod files;
 mod guard;
 mod jobs;
 mod logs;
+mod networks;
 mod nodes;
 mod serve;
 
@@ -107,6 +108,7 @@ fn allocation_routes() -> Router<Api> {
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::read))
         .route("/v1/allocation/{id}/stop", write(allocations::stop))
+        .route("/v1/allocation/{id}/network", get(networks::of_allocation))
         .route("/v1/client/allocation/{id}/restart", write(allocations::restart))
         .route("/v1/client/allocation/{id}/signal", write(allocations::signal))
         .route("/v1/client/allocation/{id}/stats", get(allocations::stats))
@@ -123,6 +125,8 @@ fn machine_routes() -> Router<Api> {
         .route("/v1/node/{id}", get(nodes::read))
         .route("/v1/node/{id}/allocations", get(nodes::allocations))
         .route("/v1/drivers", get(drivers::list))
+        .route("/v1/ports", get(networks::ports))
+        .route("/v1/network/obstacles", get(networks::obstacles))
         .route("/v1/agent/self", get(agent::own))
         .route("/v1/agent/members", get(agent::members))
         .route("/v1/agent/servers", get(agent::servers))

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::driver::{Driver, DriverError, Health};
+use longshore_core::{
+    caller::ETC_DIR,
+    driver::{Driver, DriverError, Health},
+};
 use longshore_job::{
     model::{Job, Task, TaskGroup},
     nearest,
 };
 
 use crate::{
-    alloc::env, alloc::network, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables, schema,
-    shared::Shared,
+    alloc::env, alloc::etc, alloc::network, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables,
+    schema, shared::Shared,
 };
 
 /// What was found out about a job.
@@ -38,6 +41,7 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
         let place = format!("/TaskGroups/{number}");
         findings.network(shared, group, &place).await;
         findings.escapes(shared, group, &place);
+        findings.extra_hosts(shared, group, &place);
         findings.labels(group, &place);
         for (number, task) in group.tasks.iter_mut().enumerate() {
             findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
@@ -126,6 +130,21 @@ impl Findings {
                          it out, or move the task to a group of its own"
                     ),
                 );
+            }
+        }
+    }
+
+    /// Entries of the hosts file that tasks of a group with a network of its own share.
+    fn extra_hosts(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
+        if !group.networks.first().is_some_and(|network| network::is_own(&network.mode().to_lowercase())) {
+            return;
+        }
+        for (task, number, entry) in network::extra_hosts(shared, group) {
+            // What it will be is known when it starts.
+            if !entry.contains("${")
+                && let Err(why) = etc::extra_host(&entry)
+            {
+                self.wrong(format!("{place}/Tasks/{task}/Config/extra_hosts/{number}"), why);
             }
         }
     }
@@ -237,7 +256,7 @@ impl Findings {
 }
 
 fn is_directory_name(name: &str) -> bool {
-    !matches!(name, "" | "." | ".." | "alloc") && !name.contains(['/', '\\', '\0']) && name.len() <= 255
+    !matches!(name, "" | "." | ".." | "alloc" | ETC_DIR) && !name.contains(['/', '\\', '\0']) && name.len() <= 255
 }
 
 /// `*` for any text.
@@ -275,7 +294,7 @@ mod tests {
         for name in ["web", "a.b", "ü"] {
             assert!(is_directory_name(name), "{name}");
         }
-        for name in ["", ".", "..", "alloc", "a/b", "a\0"] {
+        for name in ["", ".", "..", "alloc", ".etc", "a/b", "a\0"] {
             assert!(!is_directory_name(name), "{name:?}");
         }
     }

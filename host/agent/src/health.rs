@@ -7,13 +7,17 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use longshore_core::driver::{Driver, Fingerprint, Health};
+use longshore_core::{
+    driver::{Driver, Fingerprint, Health},
+    network::Obstacle,
+};
 
-use crate::shared::Shared;
+use crate::{alloc::network::is_own, shared::Shared};
 
-/// The last look of each driver at the machine.
+/// The last look of each driver at the machine, and what stands in the way of networks of allocations.
 #[derive(Default)]
 pub(crate) struct HealthBoard {
+    obstacles: Mutex<Vec<Obstacle>>,
     seen: Mutex<BTreeMap<String, (Fingerprint, SystemTime)>>,
 }
 
@@ -21,6 +25,20 @@ impl HealthBoard {
     /// What a driver saw last, and when.
     pub(crate) fn seen(&self, driver: &str) -> Option<(Fingerprint, SystemTime)> {
         self.lock().get(driver).cloned()
+    }
+
+    /// What stood in the way of networks of allocations when it was last looked for.
+    pub(crate) fn obstacles(&self) -> Vec<Obstacle> {
+        self.obstacles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes what was found now. Told in the log when it is new and concerns somebody.
+    pub(crate) fn found(&self, obstacles: Vec<Obstacle>, concerns: bool) {
+        let mut before = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
+        for new in obstacles.iter().filter(|new| concerns && !before.contains(new)) {
+            tracing::warn!("networks: {new}");
+        }
+        *before = obstacles;
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Fingerprint, SystemTime)>> {
@@ -56,7 +74,7 @@ impl HealthBoard {
     }
 }
 
-/// Lets all drivers look, again and again.
+/// Lets all drivers look, and looks at networks, again and again.
 pub(crate) async fn keep_looking(shared: &Shared) {
     let mut round = tokio::time::interval(shared.config.fingerprint_interval);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -64,5 +82,8 @@ pub(crate) async fn keep_looking(shared: &Shared) {
         round.tick().await;
         let drivers = shared.drivers.all();
         join_all(drivers.iter().map(|driver| shared.health.look(driver))).await;
+        let own = |alloc: &Arc<crate::Allocation>| !alloc.finished && is_own(&alloc.network_mode);
+        let concerns = shared.board.allocs("").iter().any(own);
+        shared.health.found(shared.obstacles().await, concerns);
     }
 }

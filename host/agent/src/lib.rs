@@ -37,6 +37,7 @@ mod id;
 mod interpolate;
 mod jobs;
 mod logs;
+mod look;
 mod machine;
 mod plan;
 mod reconcile;
@@ -51,6 +52,7 @@ pub use agent::{Agent, SubmitOptions, Submitted};
 pub use config::{AgentConfig, ENV_DENYLIST};
 pub use error::{AgentError, ControlError, Problem, StoreError, SubmitError};
 pub use logs::{LogPiece, LogStart, LogStream};
+pub use look::{HostPort, PortState};
 pub use plan::{GroupUpdates, Plan};
 pub use status::{
     Allocation, ClientStatus, Desired, DriverStatus, Evaluation, GroupSummary, JobStatus, Node, Submission, TaskEvent,

@@ -156,6 +156,7 @@ impl Shared {
             attributes,
             meta: self.config.node_meta.clone(),
             drivers,
+            obstacles: self.health.obstacles(),
         }
     }
 }

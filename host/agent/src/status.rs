@@ -10,7 +10,7 @@ use std::{
 use longshore_core::{
     caller::{AllocId, TaskDirs},
     driver::{DriverInfo, DriverNetwork, Fingerprint},
-    network::Network,
+    network::{Network, Obstacle},
     port::Port,
 };
 use longshore_job::model::Job;
@@ -234,6 +234,8 @@ pub struct Node {
     pub meta: BTreeMap<String, String>,
     /// Loaded drivers, by name.
     pub drivers: BTreeMap<String, DriverStatus>,
+    /// What stands in the way of networks of allocations.
+    pub obstacles: Vec<Obstacle>,
 }
 
 /// A loaded driver and how it is.

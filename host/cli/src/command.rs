@@ -6,7 +6,9 @@ mod completions;
 mod component_task;
 mod driver;
 mod job;
+mod network;
 mod node;
+mod port;
 mod run;
 
 use std::{ffi::OsString, future::Future, path::PathBuf};
@@ -67,6 +69,10 @@ enum Command {
     /// See this machine
     #[command(subcommand)]
     Node(node::Command),
+    /// See what stands in the way of networks of allocations
+    #[command(subcommand)]
+    Network(network::Command),
+    Port(port::Arguments),
     /// See, inspect and replace task drivers
     #[command(subcommand)]
     Driver(driver::Command),
@@ -109,6 +115,8 @@ impl Cli {
             Command::Job(command) => self.global.with_agent(|client| command.run(client)),
             Command::Alloc(command) => self.global.with_agent(|client| command.run(client)),
             Command::Node(command) => self.global.with_agent(|client| command.run(client)),
+            Command::Network(command) => self.global.with_agent(|client| command.run(client)),
+            Command::Port(arguments) => self.global.with_agent(|client| arguments.run(client)),
             Command::Driver(driver::Command::Inspect(arguments)) => driver::inspect(&arguments),
             Command::Driver(command) => self.global.with_agent(|client| command.run(client)),
         }

@@ -31,6 +31,9 @@ impl TaskId {
     }
 }
 
+/// Directory of an allocation, beside those of its tasks, that holds what [`TaskScope::etc`] tells.
+pub const ETC_DIR: &str = ".etc";
+
 /// Where a task's directories are: absolute paths on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskDirs {
@@ -59,6 +62,15 @@ pub struct TaskScope {
     pub logs: crate::workload::LogLimits,
     /// Its allocation's network namespace, which every process of it joins; none in the host's network.
     pub network_namespace: Option<PathBuf>,
+}
+
+impl TaskScope {
+    /// Where the files are that stand in `/etc` in place of the machine's, under the same names, for every task in
+    /// the allocation's own network; none in the host's network. A file that is not there replaces nothing.
+    pub fn etc(&self) -> Option<PathBuf> {
+        self.network_namespace.as_ref()?;
+        Some(self.dirs.alloc.parent()?.join(ETC_DIR))
+    }
 }
 
 /// Who is asking.

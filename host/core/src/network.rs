@@ -1,12 +1,14 @@
 //! Networks of allocations.
 
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path};
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::{AllocId, Caller},
     error::Result,
-    port::Port,
+    port::{Port, Protocol},
 };
 
 /// What keeps a network namespace alive.
@@ -35,6 +37,9 @@ pub struct Network {
     pub address: Option<String>,
     /// IPv6 address.
     pub address_ipv6: Option<String>,
+    /// Address of this machine as the allocation reaches it.
+    #[serde(default)]
+    pub gateway: Option<String>,
     /// Host name inside.
     pub hostname: Option<String>,
     /// Mapped ports.
@@ -60,6 +65,50 @@ pub struct NetworkPlan {
     pub before: Option<Network>,
 }
 
+/// What of this machine lies between an allocation and the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wiring {
+    /// Interfaces of this machine by their addresses.
+    pub interfaces: BTreeMap<String, String>,
+    /// The bridge the allocation hangs on.
+    pub bridge: Option<String>,
+    /// Its link on this machine's side.
+    pub link: Option<String>,
+    /// The table of nf_tables that maps its ports.
+    pub table: Option<String>,
+}
+
+/// A socket that takes connections, or datagrams from anybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Where it listens; unspecified for everywhere.
+    pub address: IpAddr,
+    /// Its number.
+    pub port: u16,
+    /// Name of the process, as far as that can be seen.
+    pub process: Option<String>,
+    /// The process's number on this machine.
+    pub pid: Option<u32>,
+}
+
+/// Something on this machine that stands in the way of networks of allocations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Obstacle {
+    /// What it is.
+    pub problem: String,
+    /// What removes it: commands, or a setting.
+    pub remedy: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.remedy)
+    }
+}
+
 /// Networks; `wit/host/networks.wit` is the promise of each call that has a [`Caller`]. The others are the agent's.
 #[async_trait]
 pub trait Networks: Send + Sync {
@@ -74,7 +123,7 @@ pub trait Networks: Send + Sync {
     /// Removes such a map.
     async fn unmap_port(&self, caller: &Caller, label: &str) -> Result<()>;
 
-    /// Whether networks of this mode can be made here; the error says what is missing.
+    /// Whether networks of this mode can be made here; the error says what is missing. Changes nothing.
     async fn ready(&self, mode: &str) -> Result<()>;
     /// Makes a network, or repairs it: what is there already stays, its address above all.
     async fn create(&self, plan: &NetworkPlan) -> Result<Network>;
@@ -83,6 +132,12 @@ pub trait Networks: Send + Sync {
     /// At the agent's start: these networks there should be, and nothing else of ours. Answers one by one.
     async fn reconcile(&self, plans: &[NetworkPlan]) -> Vec<Result<Network>>;
     /// Looks whether somebody took away what is shared by all networks (a firewall that was loaded anew), and
-    /// restores it. Answers what was restored, and what stands in the way, one line each.
+    /// restores it. Answers what was restored, one line each.
     async fn repair(&self) -> Result<Vec<String>>;
+    /// What stands in the way of networks of allocations on this machine. Changes nothing.
+    async fn obstacles(&self) -> Vec<Obstacle>;
+    /// What lies between an allocation and the others.
+    async fn wiring(&self, alloc: &AllocId) -> Result<Wiring>;
+    /// Who listens in a namespace, in the machine's own for none.
+    async fn listeners(&self, namespace: Option<&Path>) -> Result<Vec<Listener>>;
 }

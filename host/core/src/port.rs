@@ -1,5 +1,7 @@
 //! Host ports, truly held from reservation to release.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +70,10 @@ pub trait Ports: Send + Sync {
     async fn yield_to_task(&self, alloc: &AllocId) -> Result<()>;
     /// Takes the sockets again where nobody listens.
     async fn reclaim(&self, alloc: &AllocId) -> Result<()>;
+    /// Labels of an allocation's ports whose sockets are held now: all but those lent to its tasks.
+    async fn held(&self, alloc: &AllocId) -> Result<Vec<String>>;
+    /// Numbers that are given to nobody.
+    fn kept_free(&self) -> Vec<RangeInclusive<u16>>;
     /// The allocation's ports.
     async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>>;
     /// Gives one back (`label`) or all.

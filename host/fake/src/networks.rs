@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use longshore_core::{
     caller::{AllocId, Caller},
     error::{HostError, Result},
-    network::{Holder, Network, NetworkPlan, Networks},
+    network::{Holder, Listener, Network, NetworkPlan, Networks, Obstacle, Wiring},
 };
 
 use crate::{
@@ -47,6 +48,7 @@ impl PlannedNetworks {
             interface_name: (plan.mode == "bridge").then(|| "eth0".into()),
             address: (plan.mode == "bridge").then(|| before.unwrap_or_else(|| format!("10.99.0.{count}"))),
             address_ipv6: None,
+            gateway: (plan.mode == "bridge").then(|| "10.99.0.1".into()),
             hostname: plan.hostname.clone(),
             ports: plan.ports.clone(),
         };
@@ -111,6 +113,21 @@ impl Networks for PlannedNetworks {
 
     async fn repair(&self) -> Result<Vec<String>> {
         self.plan.call("networks.repair").await?;
+        Ok(Vec::new())
+    }
+
+    async fn obstacles(&self) -> Vec<Obstacle> {
+        // Not a call the plan counts: the agent looks whenever it likes.
+        Vec::new()
+    }
+
+    async fn wiring(&self, _alloc: &AllocId) -> Result<Wiring> {
+        self.plan.call("networks.wiring").await?;
+        Ok(Wiring::default())
+    }
+
+    async fn listeners(&self, _namespace: Option<&Path>) -> Result<Vec<Listener>> {
+        self.plan.call("networks.listeners").await?;
         Ok(Vec::new())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     sync::{Arc, Mutex},
 };
 
@@ -100,6 +101,16 @@ impl Ports for PlannedPorts {
 
     async fn reclaim(&self, _alloc: &AllocId) -> Result<()> {
         self.plan.call("ports.reclaim").await
+    }
+
+    async fn held(&self, alloc: &AllocId) -> Result<Vec<String>> {
+        self.plan.call("ports.held").await?;
+        let held = lock(&self.ports.0);
+        Ok(held.values().filter(|(owner, _)| owner == alloc).map(|(_, port)| port.label.clone()).collect())
+    }
+
+    fn kept_free(&self) -> Vec<RangeInclusive<u16>> {
+        Vec::new()
     }
 
     async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>> {

@@ -19,6 +19,7 @@ pub mod engine;
 mod failure;
 pub mod files;
 pub mod limits;
+mod listeners;
 mod lock;
 pub mod network;
 pub mod ports;

@@ -7,7 +7,7 @@ use cap_std::{
     ambient_authority,
     fs::{Dir, DirBuilder, DirBuilderExt, Permissions, PermissionsExt},
 };
-use longshore_core::caller::TaskDirs;
+use longshore_core::caller::{ETC_DIR, TaskDirs};
 
 use crate::config::AgentConfig;
 
@@ -17,6 +17,8 @@ const SHARED: u32 = 0o777;
 const PRIVATE: u32 = 0o700;
 /// For directories others may pass through but not list.
 const PASSAGE: u32 = 0o711;
+/// For directories others may read.
+const READABLE: u32 = 0o755;
 /// As `/tmp`.
 const TEMPORARY: u32 = 0o1777;
 
@@ -54,6 +56,11 @@ pub(crate) fn build<'a>(config: &AgentConfig, alloc: &str, tasks: impl Iterator<
         subdirectory(&own, "tmp", TEMPORARY)?;
     }
     Ok(())
+}
+
+/// Opens the directory of files that replace the machine's in `/etc`, after making it when it is missing.
+pub(crate) fn etc(config: &AgentConfig, alloc: &str) -> io::Result<Dir> {
+    subdirectory(&parent(config)?.open_dir(alloc)?, ETC_DIR, READABLE)
 }
 
 /// Removes an allocation's directory; gone already is success.

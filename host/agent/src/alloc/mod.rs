@@ -2,6 +2,7 @@
 
 pub(crate) mod dir;
 pub(crate) mod env;
+pub(crate) mod etc;
 pub(crate) mod network;
 pub(crate) mod order;
 pub(crate) mod ports;

@@ -9,13 +9,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use longshore_core::{
     caller::{AllocId, Caller, DriverName},
-    driver::{CreatedNetwork, Driver, NetworkRequest},
+    driver::{CreatedNetwork, Dns, Driver, NetworkRequest},
     network::{Holder, Network, NetworkPlan},
 };
 use longshore_job::model::TaskGroup;
 
-use super::env;
-use crate::{Allocation, interpolate::Variables, shared::Shared};
+use super::{env, etc};
+use crate::{Allocation, interpolate::Variables, shared::Shared, task::launch::resolver};
 
 /// How often it is looked whether somebody took away what networks share.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -46,7 +46,9 @@ pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String
     };
     let network =
         networks.create(&plan).await.map_err(|error| format!("failed to create network for alloc: {error}"))?;
-    if alloc.network.as_ref() == Some(&network) {
+    let is_new = alloc.network.as_ref() != Some(&network);
+    etc::write(&shared.config, &id.0, &network, &names(shared, &alloc), is_new)?;
+    if !is_new {
         return Ok(false);
     }
     let moved = alloc.network.as_ref().is_some_and(|before| before.holder != network.holder);
@@ -127,13 +129,17 @@ fn known(alloc: &Allocation) -> Option<NetworkPlan> {
 /// Looks again and again whether what networks share is as it should be.
 pub(crate) async fn keep_looking(shared: &Shared) {
     let Some(networks) = &shared.backends.networks else { return };
-    let mut told = Vec::new();
+    let mut failure = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let seen = networks.repair().await.unwrap_or_else(|error| vec![error.to_string()]);
-        if seen != told {
-            seen.iter().for_each(|line| tracing::warn!("networks: {line}"));
-            told = seen;
+        let looked = networks.repair().await;
+        for line in looked.iter().flatten() {
+            tracing::warn!("networks: {line}");
+        }
+        let failed = looked.err().map(|error| error.to_string());
+        if failed != failure {
+            failed.iter().for_each(|error| tracing::warn!("networks cannot be repaired: {error}"));
+            failure = failed;
         }
     }
 }
@@ -154,12 +160,47 @@ pub(crate) fn makers(shared: &Shared, group: &TaskGroup) -> Vec<(String, Arc<dyn
     drivers.collect()
 }
 
+/// The `extra_hosts` of a group's tasks whose drivers make namespaces themselves: the task's number, the entry's, and
+/// the entry. They are for the whole group, which has one hosts file.
+pub(crate) fn extra_hosts(shared: &Shared, group: &TaskGroup) -> Vec<(usize, usize, String)> {
+    let mut found = Vec::new();
+    for (name, _) in makers(shared, group) {
+        let Some(task) = group.tasks.iter().position(|task| task.name == name) else { continue };
+        let entries = group.tasks[task].config.get("extra_hosts").and_then(|list| list.as_array());
+        let texts = entries.into_iter().flatten().enumerate();
+        found.extend(texts.filter_map(|(number, entry)| Some((task, number, entry.as_str()?.to_owned()))));
+    }
+    found
+}
+
+/// What the job says of names inside.
+fn names(shared: &Shared, alloc: &Allocation) -> etc::Wanted {
+    let Some(group) = group(alloc) else { return etc::Wanted::default() };
+    let variables = variables(shared, alloc);
+    let dns = group.networks.first().and_then(|network| network.dns.as_ref());
+    etc::Wanted {
+        extra_hosts: extra_hosts(shared, group).iter().map(|(_, _, entry)| variables.text(entry)).collect(),
+        dns: dns.map_or_else(Dns::default, |dns| resolver(dns, &variables)),
+    }
+}
+
 fn group(alloc: &Allocation) -> Option<&TaskGroup> {
     alloc.job.task_groups.iter().find(|group| group.name == alloc.group)
 }
 
 fn request(shared: &Shared, alloc: &Allocation) -> NetworkRequest {
     let hostname = group(alloc).and_then(|group| group.networks.first()).map(|network| network.hostname.clone());
+    let variables = variables(shared, alloc);
+    NetworkRequest {
+        alloc: alloc.id.clone(),
+        dir: alloc.dir.clone(),
+        mode: alloc.network_mode.clone(),
+        hostname: hostname.map(|name| variables.text(&name)).filter(|name| !name.is_empty()),
+    }
+}
+
+/// What `${…}` may name in a network block: the allocation and the machine.
+fn variables(shared: &Shared, alloc: &Allocation) -> Variables {
     let known = BTreeMap::from([
         ("NOMAD_ALLOC_ID".to_owned(), alloc.id.0.clone()),
         ("NOMAD_SHORT_ALLOC_ID".to_owned(), alloc.id.0.chars().take(8).collect()),
@@ -170,11 +211,5 @@ fn request(shared: &Shared, alloc: &Allocation) -> NetworkRequest {
         ("NOMAD_JOB_NAME".to_owned(), alloc.job.name.clone()),
         ("NOMAD_NAMESPACE".to_owned(), alloc.job.namespace.clone()),
     ]);
-    let variables = Variables::new(known, env::node_variables(&shared.node()));
-    NetworkRequest {
-        alloc: alloc.id.clone(),
-        dir: alloc.dir.clone(),
-        mode: alloc.network_mode.clone(),
-        hostname: hostname.map(|name| variables.text(&name)).filter(|name| !name.is_empty()),
-    }
+    Variables::new(known, env::node_variables(&shared.node()))
 }

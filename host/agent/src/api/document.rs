@@ -6,6 +6,7 @@
 mod allocation;
 mod evaluation;
 mod job;
+mod network;
 mod node;
 mod usage;
 
@@ -19,6 +20,7 @@ pub use job::{
     Annotations, DesiredUpdates, GroupSummary, JobStub, JobSummary, ParseRequest, PlanRequest, PlanResponse,
     RegisterRequest, Submission, ValidateResponse, Validation, Versions,
 };
+pub use network::{AllocNetwork, BridgeLink, HostPortDocument, MappedPort, Namespace, TaskListener};
 pub use node::{DriverDocument, DriverHealth, Node, NodeStub};
 pub use usage::{AllocUsage, CpuStats, MemoryStats, ResourceUsage, TaskUsage};
 

@@ -146,7 +146,8 @@ fn resources(shared: &Shared, wanted: &model::Resources) -> Resources {
     }
 }
 
-fn resolver(dns: &model::Dns, variables: &Variables) -> Dns {
+/// The group's `dns` block.
+pub(crate) fn resolver(dns: &model::Dns, variables: &Variables) -> Dns {
     let all = |texts: &[String]| texts.iter().map(|text| variables.text(text)).collect();
     Dns { servers: all(&dns.servers), searches: all(&dns.searches), options: all(&dns.options) }
 }

@@ -3,6 +3,7 @@
 mod control;
 mod exec;
 mod logs;
+mod network;
 mod status;
 
 use clap::Subcommand;
@@ -19,6 +20,7 @@ pub enum Command {
     Status(status::Arguments),
     Logs(logs::Arguments),
     Exec(exec::Arguments),
+    Network(network::Arguments),
     Stop(control::Stop),
     Restart(control::Restart),
     Signal(control::Signal),
@@ -31,6 +33,7 @@ impl Command {
             Self::Status(arguments) => arguments.run(&client).await,
             Self::Logs(arguments) => arguments.run(&client).await,
             Self::Exec(arguments) => arguments.run(&client).await,
+            Self::Network(arguments) => arguments.run(&client).await,
             Self::Stop(arguments) => arguments.run(&client).await,
             Self::Restart(arguments) => arguments.run(&client).await,
             Self::Signal(arguments) => arguments.run(&client).await,

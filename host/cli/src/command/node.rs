@@ -72,6 +72,17 @@ impl Status {
             table.row([name.clone(), driver.word().into(), driver.health_description.clone()]);
         }
         table.print();
+        output::print_heading("Networks of allocations");
+        if node.network_obstacles.is_empty() {
+            output::print_fields(&[("Health", "healthy".into())]);
+        }
+        for obstacle in &node.network_obstacles {
+            output::print_fields(&[
+                ("Health", "unhealthy".into()),
+                ("Problem", obstacle.problem.clone()),
+                ("Remedy", obstacle.remedy.clone()),
+            ]);
+        }
         if self.verbose {
             output::print_heading("Attributes");
             let fields: Vec<_> = node.attributes.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();

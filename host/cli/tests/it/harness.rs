@@ -106,8 +106,13 @@ impl Station {
 
     /// Starts the agent and waits until it serves.
     pub fn launch(&mut self) {
+        self.launch_as(self.agent_command());
+    }
+
+    /// The same with the agent's command as the test has changed it.
+    pub fn launch_as(&mut self, mut command: Command) {
         let log = fs::File::options().create(true).append(true).open(self.path("agent.log")).unwrap();
-        let child = self.agent_command().stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.agent = Some(child);
         eventually("the agent serves", || {
             let ended = self.agent.as_mut().and_then(|agent| agent.try_wait().unwrap());

@@ -17,11 +17,18 @@ struct Net {
 
 impl Net {
     fn start(number: u8) -> Self {
+        let mut net = Self::prepare(number);
+        net.station.launch();
+        net
+    }
+
+    /// Everything but the agent.
+    fn prepare(number: u8) -> Self {
         let bridge = format!("lsit{number}-{}", std::process::id() % 100_000);
         let config = format!(
             "network {{\n  bridge_network_name = {bridge:?}\n  bridge_network_subnet = \"10.213.{number}.0/24\"\n}}\n"
         );
-        Self { station: Station::with(&config, &["--dev"]), bridge }
+        Self { station: Station::prepare(&config, &["--dev"]), bridge }
     }
 
     fn table(&self) -> String {
@@ -260,4 +267,195 @@ fn what_cannot_be_is_refused_at_submission() {
     assert!(said.contains("would take task web out of its group's network"), "{said}");
     let said = refused(&job(&page("wrong", "bridge")));
     assert!(said.contains("is taken by a veth"), "{said}");
+}
+
+/// Two containers and a process that all add to one hosts file.
+fn named(image: &str) -> String {
+    let container = |name: &str, entry: &str| {
+        format!(
+            r#"
+    task "{name}" {{
+      driver = "docker"
+      config {{
+        image       = "{image}"
+        command     = "busybox"
+        args        = ["sleep", "3600"]
+        extra_hosts = ["{entry}"]
+      }}
+    }}
+"#
+        )
+    };
+    format!(
+        r#"
+job "named" {{
+  group "g" {{
+    network {{
+      mode     = "bridge"
+      hostname = "named"
+      dns {{
+        servers = ["192.0.2.53"]
+        options = ["ndots:3"]
+      }}
+    }}
+    {}
+    {}
+    task "side" {{
+      driver = "raw_exec"
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "uname -n > local/name; exec sleep 3600"]
+      }}
+    }}
+  }}
+}}
+"#,
+        container("one", "db:192.0.2.7"),
+        container("two", "machine:host-gateway")
+    )
+}
+
+#[test]
+fn names_are_the_same_for_every_task_of_a_group() {
+    let image = Image::make("named");
+    let net = Net::start(5);
+    let own = fs::read_to_string("/etc/hosts").unwrap();
+    let alloc = net.station.run_job("named", &named(&image.0));
+    let document = net.station.get(&format!("/v1/allocation/{alloc}"));
+    let inside = document["NetworkStatus"]["Address"].as_str().unwrap();
+    let read = |task: &str, file: &str| {
+        let cat = if task == "side" { ["cat"].as_slice() } else { &["busybox", "cat"] };
+        net.station.cli(&[&["alloc", "exec", "--task", task, &alloc], cat, &[file]].concat()).ok()
+    };
+    let hosts = read("one", "/etc/hosts");
+    for line in [&format!("{inside} named"), "127.0.0.1 localhost", "192.0.2.7 db", "10.213.5.1 machine"] {
+        assert!(hosts.lines().any(|other| other == line), "{line} in\n{hosts}");
+    }
+    let searches = fs::read_to_string("/etc/resolv.conf").unwrap();
+    let searches = searches.lines().find(|line| line.starts_with("search")).map(|line| format!("{line}\n"));
+    let resolver = format!("nameserver 192.0.2.53\n{}options ndots:3\n", searches.unwrap_or_default());
+    for task in ["one", "two", "side"] {
+        assert_eq!(read(task, "/etc/hosts"), hosts, "{task}");
+        assert_eq!(read(task, "/etc/resolv.conf"), resolver, "{task}");
+        assert_eq!(read(task, "/etc/hostname"), "named\n", "{task}");
+    }
+    // The engine agrees, and the process itself, and the machine has kept its own.
+    let container = run("docker", &["ps", "-q", "--filter", &format!("name=two-{alloc}")]).ok();
+    assert_eq!(run("docker", &["exec", container.trim(), "busybox", "cat", "/etc/hosts"]).ok(), hosts);
+    assert_eq!(
+        fs::read_to_string(net.station.path(&format!("data/allocs/{alloc}/side/local/name"))).unwrap(),
+        "named\n"
+    );
+    assert_eq!(fs::read_to_string("/etc/hosts").unwrap(), own);
+    // Names lead somewhere: the machine, by its address in the group's network.
+    let heard = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let number = heard.local_addr().unwrap().port().to_string();
+    let url = format!("http://machine:{number}/");
+    net.station.cli(&["alloc", "exec", "--task", "side", &alloc, "curl", "-s", "--max-time", "2", &url]);
+    heard.set_nonblocking(true).unwrap();
+    eventually("the machine is called by its name", || heard.accept().ok());
+    net.ends("named", &alloc);
+
+    let wrong = named(&image.0).replace("machine:host-gateway", "machine:host-gatewey");
+    let ran = net.station.cli(&["job", "run", &net.station.job("wrong", &wrong)]);
+    assert!(ran.err.contains("invalid IP address \"host-gatewey\""), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_resolver_on_loopback_is_not_handed_into_a_namespace() {
+    let mut net = Net::prepare(6);
+    let station = &mut net.station;
+    fs::write(station.path("stub"), "nameserver 127.0.0.53\noptions edns0\n").unwrap();
+    fs::write(station.path("real"), "nameserver 192.0.2.54\nsearch example.test\n").unwrap();
+    // A machine with systemd's resolver, as the agent sees it.
+    let agent = station.agent_command();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c"]).arg(
+        "mount -t tmpfs none /run && mkdir -p /run/systemd/resolve && cp \"$1\" /run/systemd/resolve/resolv.conf && \
+         mount --bind \"$0\" /etc/resolv.conf && shift && exec \"$@\"",
+    );
+    command.arg(station.path("stub")).arg(station.path("real")).arg(agent.get_program()).args(agent.get_args());
+    station.launch_as(command);
+    let job = page("resolving", "bridge").replace("mkdir", "cat /etc/resolv.conf > local/resolver; mkdir");
+    let alloc = station.run_job("resolving", &job);
+    let seen = station.path(&format!("data/allocs/{alloc}/t/local/resolver"));
+    let seen = eventually("the task has read it", || fs::read_to_string(&seen).ok().filter(|text| !text.is_empty()));
+    assert_eq!(seen, "nameserver 192.0.2.54\nsearch example.test\n");
+    net.ends("resolving", &alloc);
+}
+
+/// The parts of a line.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn networks_and_ports_are_shown() {
+    let mut net = Net::start(7);
+    let text = page("shown", "bridge").replace("exec busybox", "busybox httpd -p 127.0.0.1:9000; exec busybox");
+    let alloc = net.station.run_job("shown", &text);
+    let address = net.station.address(&alloc, "http");
+    let (_, number) = address.rsplit_once(':').unwrap();
+    let figure = eventually("both listen", || {
+        let drawn = net.station.cli(&["alloc", "network", &alloc[..8]]).ok();
+        (drawn.contains("*:8080") && drawn.contains("127.0.0.1:9000")).then_some(drawn)
+    });
+    let line = |part: &str| {
+        let found = figure.lines().find(|line| line.contains(part));
+        words(found.unwrap_or_else(|| panic!("{part} in\n{figure}"))).join(" ")
+    };
+    let interface = run("ip", &["-o", "addr", "show"]).ok();
+    let host_ip = address.rsplit_once(':').unwrap().0;
+    let interface = interface.lines().find(|line| line.contains(&format!("inet {host_ip}/"))).unwrap();
+    let interface = words(interface)[1];
+    assert_eq!(line(&format!(":{number}")), format!("├─ {interface} {address} tcp+udp http to :8080"));
+    assert_eq!(line("map of"), format!("│ map of table inet longshore_{}", net.bridge));
+    assert_eq!(line("bridge "), format!("bridge {} 10.213.7.1", net.bridge));
+    assert!(line("netns").ends_with(&alloc), "{figure}");
+    assert!(line("*:8080").contains("tcp busybox (pid ") && line("*:8080").ends_with("outside, machine, group http"));
+    assert!(line("127.0.0.1:9000").ends_with(") group"), "{figure}");
+    assert!(line("nobody listens").ends_with(" same"), "{figure}");
+    let link = run("ip", &["-o", "link", "show", "master", &net.bridge]).ok();
+    assert!(link.contains(line("│ lv").split(' ').next_back().unwrap()), "{link}");
+    let document: serde_json::Value =
+        serde_json::from_str(&net.station.cli(&["alloc", "network", "--json", &alloc]).ok()).unwrap();
+    assert_eq!(document["Ports"][0]["HostPort"].to_string(), number);
+    let listens = document["Listeners"].as_array().unwrap().iter().find(|one| one["Port"] == 8080).unwrap();
+    assert_eq!(listens["Scopes"], serde_json::json!(["outside", "machine", "group"]));
+
+    let plain = page("plain", "host").replace("-p 8080", "-p $NOMAD_PORT_same");
+    let lent = net.station.run_job("plain", &plain);
+    let bound = net.station.address(&lent, "same");
+    let bound = bound.rsplit_once(':').unwrap().1;
+    let row = |number: &str| {
+        let listed = net.station.cli(&["port"]).ok();
+        let found =
+            listed.lines().find(|line| line.starts_with(&format!("{number} "))).map(|line| words(line).join(" "));
+        found.unwrap_or_else(|| panic!("{number} in\n{listed}"))
+    };
+    let inside = document["Namespace"]["Address"].as_str().unwrap();
+    assert!(
+        row(number).ends_with(&format!("http {} shown.g[0] mapped to {inside}:8080", &alloc[..8])),
+        "{}",
+        row(number)
+    );
+    eventually("who has bound it", || row(bound).contains("bound by busybox (pid ").then_some(()));
+    let figure = net.station.cli(&["alloc", "network", &lent]).ok();
+    assert!(figure.contains("mode host") && figure.contains(&format!("*:{bound}")), "{figure}");
+    net.station.cli(&["job", "stop", "plain"]).ok();
+    net.ends("shown", &alloc);
+
+    // What is in the way is told, with what removes it.
+    assert!(net.station.cli(&["network", "check"]).ok().starts_with("Nothing stands in the way"));
+    net.station.kill();
+    run("ip", &["link", "delete", &net.bridge]).ok();
+    run("ip", &["link", "add", &net.bridge, "type", "veth", "peer", "name", &format!("{}x", &net.bridge)]).ok();
+    net.station.launch();
+    let check = net.station.cli(&["network", "check"]);
+    assert_eq!(check.code, 1);
+    let remedy = format!("ip link delete {}", net.bridge);
+    assert!(check.out.contains("is taken by a veth") && check.out.contains(&remedy), "{}", check.out);
+    eventually("the node tells it too", || net.station.cli(&["node", "status"]).out.contains(&remedy).then_some(()));
+    run("ip", &["link", "delete", &net.bridge]).ok();
+    assert_eq!(net.station.cli(&["network", "check"]).code, 0);
 }

@@ -21,6 +21,8 @@ pub struct Image {
     cgroup_files: Vec<CString>,
     open_files: Option<u64>,
     network: Option<PathBuf>,
+    hostname: Option<CString>,
+    etc: Vec<CString>,
 }
 
 /// Which step failed, and how.
@@ -75,6 +77,8 @@ impl Image {
             cgroup_files: all("cgroup.join"),
             open_files: spec.number("nofile"),
             network: spec.get("netns").map(|path| OsStr::from_bytes(path).into()),
+            hostname: spec.get("hostname").map(c_string),
+            etc: all("etc"),
         })
     }
 
@@ -94,6 +98,17 @@ impl Image {
         }
     }
 
+    /// Takes on the allocation's host name, and its files in place of the machine's.
+    fn replace_names(&self) -> io::Result<()> {
+        if let Some(name) = &self.hostname {
+            sys::own_hostname(name)?;
+        }
+        if !self.etc.is_empty() {
+            sys::own_mounts()?;
+        }
+        self.etc.iter().try_for_each(|file| sys::bind(file, &place_in_etc(file)))
+    }
+
     fn prepare(&self, parent: Option<u32>) -> Result<(), Failure> {
         for file in &self.cgroup_files {
             join_cgroup(file).map_err(Failure::at("cgroup"))?;
@@ -102,6 +117,7 @@ impl Image {
             let namespace = fs::File::open(path).map_err(Failure::at("network"))?;
             sys::join_network(&namespace).map_err(Failure::at("network"))?;
         }
+        self.replace_names().map_err(Failure::at("etc"))?;
         if let Some(soft) = self.open_files {
             sys::limit_open_files(soft);
         }
@@ -120,6 +136,12 @@ impl Image {
         sys::reset_signals();
         Ok(())
     }
+}
+
+/// `/etc/<name>` for a file of that name.
+fn place_in_etc(file: &CStr) -> CString {
+    let name = file.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    c_string(&[b"/etc/", name].concat())
 }
 
 /// "0" means the writer. For v1 the file is `tasks`: unlike `cgroup.procs` it does not wait for a grace period.

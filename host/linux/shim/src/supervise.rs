@@ -260,7 +260,7 @@ fn reserve_exit(dir: &Path) -> io::Result<File> {
 
 /// A step's name with a static life.
 fn step_name(name: &str) -> &'static str {
-    const STEPS: [&str; 6] = ["cgroup", "network", "user", "directory", "program", "fork"];
+    const STEPS: [&str; 7] = ["cgroup", "network", "etc", "user", "directory", "program", "fork"];
     STEPS.into_iter().find(|step| *step == name).unwrap_or("supervisor")
 }
 

@@ -171,6 +171,32 @@ pub fn join_network(namespace: &File) -> io::Result<()> {
     check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }.into()).map(drop)
 }
 
+/// Gives this process a host name of its own.
+pub fn own_hostname(name: &CStr) -> io::Result<()> {
+    // SAFETY: pointer and length describe `name`.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWUTS).into())?;
+        check(libc::sethostname(name.as_ptr(), name.to_bytes().len()).into()).map(drop)
+    }
+}
+
+/// Gives this process mounts of its own: it goes on seeing those that come to the machine, which sees none of its.
+pub fn own_mounts() -> io::Result<()> {
+    // SAFETY: the paths are C strings; a change of propagation reads nothing else.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS).into())?;
+        let flags = libc::MS_REC | libc::MS_SLAVE;
+        check(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), flags, ptr::null()).into()).map(drop)
+    }
+}
+
+/// Shows `source` in the place of `target`.
+pub fn bind(source: &CStr, target: &CStr) -> io::Result<()> {
+    // SAFETY: both are C strings that live through the call; a bind mount reads nothing else.
+    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), ptr::null(), libc::MS_BIND, ptr::null()) }.into())
+        .map(drop)
+}
+
 /// Becomes this user with these groups, for good.
 pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and length describe `groups`.

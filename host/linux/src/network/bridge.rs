@@ -5,10 +5,8 @@ use std::{
     fs,
     net::IpAddr,
     os::fd::AsFd,
-    path::{Path, PathBuf},
 };
 
-use ipnet::IpNet;
 use longshore_core::{
     error::{HostError, Result},
     port::Port,
@@ -21,11 +19,12 @@ use rustix::{
 use super::{
     NetworkSettings,
     addresses::{Pair, Places},
+    check::{LOCKS, bridge_or_room, layout, lock_file, missing_nft, others_bridge, privilege},
     conntrack, forwarding,
     links::{LOOPBACK, Link, Peer},
     namespace::Namespace,
     netlink::{Batch, Socket},
-    nft::{Element, Ruleset, Transaction, is_missing},
+    nft::{Element, Ruleset, Transaction},
     rules::{MAPS, Scope, entries},
 };
 use crate::failure::because;
@@ -34,8 +33,6 @@ use crate::failure::because;
 pub(super) const INSIDE: &str = "eth0";
 /// First letters of the names of the interfaces outside.
 const OUTSIDE: &str = "lv";
-/// Where the locks are that say which agent a bridge belongs to.
-const LOCKS: &str = "/run/longshore";
 /// What Ethernet carries unless something else is known.
 const USUAL_MTU: u32 = 1500;
 
@@ -65,21 +62,9 @@ struct Member {
 impl Bridge {
     /// Makes the bridge and the table, or takes over those that an agent before this one left.
     pub fn open(settings: &NetworkSettings) -> Result<Self> {
-        check_privilege()?;
-        let name = &settings.bridge;
-        let lock = take_lock(name)?;
-        let scope = Scope {
-            table: format!("longshore_{name}"),
-            bridge: name.clone(),
-            subnet: settings.subnet.trunc(),
-            subnet_ipv6: settings.subnet_ipv6.map(|subnet| subnet.trunc()),
-        };
-        let places = Places::new(scope.subnet, scope.subnet_ipv6).ok_or_else(|| {
-            HostError::Invalid(format!(
-                "bridge_network_subnet {}: too small, or larger than bridge_network_subnet_ipv6",
-                scope.subnet
-            ))
-        })?;
+        privilege()?;
+        let lock = take_lock(&settings.bridge)?;
+        let (scope, places) = layout(settings)?;
         let mut links = Socket::route().map_err(because("netlink"))?;
         let nft = Socket::netfilter().map_err(missing_nft)?;
         let mtu = usual_mtu(&mut links).map_err(because("the default route"))?;
@@ -110,6 +95,16 @@ impl Bridge {
     /// The addresses an allocation has.
     pub fn addresses(&self, alloc: &str) -> Option<Pair> {
         self.members.get(alloc).map(|member| self.places.at(member.place))
+    }
+
+    /// What an allocation hangs on: the bridge, its link outside, our table.
+    pub fn wiring(&self, alloc: &str) -> [String; 3] {
+        [self.scope.bridge.clone(), outside_name(alloc), self.scope.table.clone()]
+    }
+
+    /// The addresses of this machine as allocations reach it.
+    pub fn gateway(&self) -> Pair {
+        self.places.gateway()
     }
 
     /// Gives an allocation a place: the one it had before, if that is known and free.
@@ -201,7 +196,7 @@ impl Bridge {
             Ok(()) => {}
             // Left by somebody, or taken away by somebody: look, and change what is different.
             Err(Errno::EXIST | Errno::NOENT) => self.write_rules(&new, &gone)?,
-            Err(error) => return Err(missing_nft(error)),
+            Err(error) => return Err(missing_nft(error).into()),
         }
         if let Some(member) = self.members.get_mut(alloc) {
             member.entries = wanted;
@@ -283,7 +278,7 @@ impl Bridge {
         Ok(owners)
     }
 
-    /// Looks whether the bridge and the table are as they should be, and makes them so.
+    /// Looks whether the bridge and the table are as they should be, and makes them so; answers what was restored.
     pub fn repair(&mut self) -> Result<Vec<String>> {
         let mut told = Vec::new();
         let generation = self.nft.generation().map_err(missing_nft)?;
@@ -294,7 +289,6 @@ impl Bridge {
             }
             self.see_generation();
         }
-        told.extend(forwarding::obstacles(&mut self.nft, &self.scope).map_err(missing_nft)?);
         Ok(told)
     }
 
@@ -394,16 +388,7 @@ fn is_complete(inside: &mut Namespace, pair: Pair) -> rustix::io::Result<bool> {
 fn make_bridge(links: &mut Socket, scope: &Scope, gateway: Pair, mtu: u32) -> Result<u32> {
     let name = &scope.bridge;
     let failed = || because(format!("bridge {name}"));
-    if let Some(link) = links.link(name).map_err(failed())? {
-        if link.kind != "bridge" || link.mac != gateway.mac() {
-            let kind = if link.kind.is_empty() { "network device" } else { &link.kind };
-            return Err(HostError::Conflict(format!(
-                "bridge_network_name {name:?} is taken by a {kind} that is not ours (or had another subnet); remove it \
-                 (`ip link delete {name}`) or choose another name"
-            )));
-        }
-    } else {
-        check_routes(links, scope)?;
+    if bridge_or_room(links, scope, gateway)?.is_none() {
         let mut batch = Batch::new();
         batch.add_bridge(name, gateway.mac(), mtu);
         links.transact(&batch).and_then(|answer| answer.check(&[])).map_err(failed())?;
@@ -419,23 +404,6 @@ fn make_bridge(links: &mut Socket, scope: &Scope, gateway: Pair, mtu: u32) -> Re
     Ok(index)
 }
 
-/// Refuses a subnet that the machine reaches some other way.
-fn check_routes(links: &mut Socket, scope: &Scope) -> Result<()> {
-    let routes = links.routes().map_err(because("the routing table"))?;
-    let overlaps = |one: IpNet, other: IpNet| one.contains(&other) || other.contains(&one);
-    for subnet in scope.subnets() {
-        let other = routes.iter().find(|route| route.destination.is_some_and(|net| overlaps(net, subnet)));
-        let Some((route, destination)) = other.and_then(|route| Some((route, route.destination?))) else { continue };
-        let all = links.links().unwrap_or_default();
-        let name = all.iter().find(|link| link.index == route.interface).map_or("another interface", |link| &link.name);
-        return Err(HostError::Conflict(format!(
-            "subnet {subnet} of the bridge overlaps {destination}, which is reached by {name}; set \
-             bridge_network_subnet to a free one"
-        )));
-    }
-    Ok(())
-}
-
 /// What the interface of the default route carries.
 fn usual_mtu(links: &mut Socket) -> rustix::io::Result<u32> {
     let default = links.routes()?.into_iter().find(|route| route.destination.is_none());
@@ -445,43 +413,12 @@ fn usual_mtu(links: &mut Socket) -> rustix::io::Result<u32> {
 }
 
 fn take_lock(bridge: &str) -> Result<fs::File> {
-    let path: PathBuf = Path::new(LOCKS).join(format!("{bridge}.lock"));
+    let path = lock_file(bridge);
     fs::create_dir_all(LOCKS).map_err(because(LOCKS))?;
     let file = fs::File::create(&path).map_err(because(path.display()))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-        Errno::WOULDBLOCK => HostError::Conflict(format!(
-            "bridge {bridge:?} belongs to another agent on this machine; give this one its own bridge_network_name and \
-             bridge_network_subnet"
-        )),
+        Errno::WOULDBLOCK => others_bridge(bridge).into(),
         error => because(path.display())(error),
     })?;
     Ok(file)
-}
-
-/// Says which capabilities are missing.
-pub(super) fn check_privilege() -> Result<()> {
-    const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
-    let status = fs::read_to_string("/proc/self/status").map_err(because("/proc/self/status"))?;
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
-    let missing: Vec<_> = NEEDED.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(HostError::Unavailable(format!(
-        "networks of allocations need {}, which this agent lacks; run it as root, or use network mode \"host\"",
-        missing.join(" and ")
-    )))
-}
-
-/// What a refusal of nf_tables means.
-fn missing_nft(error: Errno) -> HostError {
-    if is_missing(error) {
-        HostError::Unavailable(format!(
-            "this kernel lacks a part of nf_tables that mapping ports needs ({error}); load it with `modprobe -a \
-             nf_tables nft_chain_nat nft_masq nft_fib_inet nft_ct`"
-        ))
-    } else {
-        because("nf_tables")(error)
-    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use ipnet::IpNet;
-use longshore_core::error::Result;
+use longshore_core::{error::Result, network::Obstacle};
 use rustix::io;
 
 use super::{
@@ -68,8 +68,8 @@ pub(super) fn leave_docker(socket: &mut Socket, scope: &Scope, transaction: &mut
     Ok(())
 }
 
-/// Chains that drop forwarded packets and that we do not get past: what to tell the operator.
-pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<String>> {
+/// Chains that drop forwarded packets and that we do not get past.
+pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<Obstacle>> {
     let chains = socket.chains()?;
     let dropping = chains.iter().filter(|chain| chain.hook == Some(Hook::FORWARD) && chain.drops);
     let ours = |chain: &&Chain| chain.table == scope.table;
@@ -86,11 +86,11 @@ pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<St
             _ => "inet",
         };
         let (table, name, bridge) = (&chain.table, &chain.name, &scope.bridge);
-        format!(
-            "the firewall's chain {family} {table} {name} drops forwarded packets by default; let those of the bridge \
-             pass: nft insert rule {family} {table} {name} iifname {bridge} accept; \
-             nft insert rule {family} {table} {name} oifname {bridge} accept"
-        )
+        let accept = |direction: &str| format!("nft insert rule {family} {table} {name} {direction} {bridge} accept");
+        Obstacle {
+            problem: format!("the firewall's chain {family} {table} {name} drops forwarded packets, the bridge's too"),
+            remedy: format!("{}; {}", accept("iifname"), accept("oifname")),
+        }
     });
     Ok(told.collect())
 }

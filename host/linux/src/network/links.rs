@@ -1,6 +1,7 @@
 //! Links, addresses, routes and neighbours, as messages (`linux/rtnetlink.h`, `linux/if_link.h`).
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -205,6 +206,12 @@ impl Socket {
 
     /// The addresses of a link.
     pub fn addresses(&mut self, index: u32) -> Result<Vec<IpAddr>> {
+        let all = self.all_addresses()?.into_iter();
+        Ok(all.filter(|(of, _)| *of == index).map(|(_, address)| address).collect())
+    }
+
+    /// Every address, with the index of its link.
+    pub fn all_addresses(&mut self) -> Result<Vec<(u32, IpAddr)>> {
         let mut found = Vec::new();
         self.dump(
             GET_ADDRESS,
@@ -212,9 +219,7 @@ impl Socket {
             |_| {},
             |payload| {
                 let local = attributes(payload.get(8..).unwrap_or_default()).find(|(kind, _)| *kind == 1);
-                if u32_at(payload, 4) == index {
-                    found.extend(local.and_then(|(_, value)| address(value)));
-                }
+                found.extend(local.and_then(|(_, value)| Some((u32_at(payload, 4), address(value)?))));
             },
         )?;
         Ok(found)
@@ -235,6 +240,14 @@ impl Socket {
         )?;
         Ok(routes)
     }
+}
+
+/// Names of the calling thread's interfaces, by address.
+pub(super) fn interfaces() -> Result<BTreeMap<String, String>> {
+    let mut socket = Socket::route()?;
+    let names: BTreeMap<u32, String> = socket.links()?.into_iter().map(|link| (link.index, link.name)).collect();
+    let named = |(index, address): (u32, IpAddr)| Some((address.to_string(), names.get(&index)?.clone()));
+    Ok(socket.all_addresses()?.into_iter().filter_map(named).collect())
 }
 
 fn read_link(payload: &[u8]) -> Link {

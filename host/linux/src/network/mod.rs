@@ -11,7 +11,7 @@
 //!    kernel remembers of an earlier owner are forgotten (`conntrack`).
 //!
 //! Mode `none` ends with the first step. `forwarding` gets packets past Docker's firewall and tells of others it cannot
-//! get past. Everything is derived from the kernel and from what the agent's journal says
+//! get past; `check` finds all that stands in the way, making nothing. Everything is derived from the kernel and from what the agent's journal says
 //! ([`Networks::reconcile`]); the table is written in transactions, so no packet ever sees half of it.
 //!
 //! One bridge belongs to one agent, which a lock ensures. It is opened when it is first needed: an agent whose jobs
@@ -19,6 +19,7 @@
 
 mod addresses;
 mod bridge;
+mod check;
 mod conntrack;
 mod forwarding;
 mod links;
@@ -40,13 +41,17 @@ use longshore_core::{
     caller::{AllocId, Caller},
     container::Containers,
     error::{HostError, Result},
-    network::{Holder, Network, NetworkPlan, Networks},
-    port::{Port, Ports},
+    network::{Holder, Listener, Network, NetworkPlan, Networks, Obstacle, Wiring},
+    port::{Port, Ports, Protocol},
 };
 
 pub(crate) use self::namespace::within;
-use self::{addresses::Pair, bridge::Bridge};
-use crate::{failure::blocking, lock::lock};
+use self::{addresses::Pair, bridge::Bridge, check::Refusal};
+use crate::{
+    failure::{because, blocking},
+    listeners,
+    lock::lock,
+};
 
 /// What the operator decides about networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +132,11 @@ impl State {
         self.bridge.as_mut().ok_or_else(|| HostError::Other("the bridge is gone".into()))
     }
 
+    /// Whether there is a bridge or one can be made, making none.
+    fn openable(&self, settings: &NetworkSettings) -> Result<(), Refusal> {
+        if self.bridge.is_some() { Ok(()) } else { check::openable(settings) }
+    }
+
     fn create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
         check_id(&plan.alloc)?;
         let known = self.networks.contains_key(&plan.alloc);
@@ -156,7 +166,7 @@ impl State {
             let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
             self.bridge(settings)?.place(&plan.alloc.0, before)?;
         } else {
-            bridge::check_privilege()?;
+            check::privilege()?;
         }
         let pin = namespace::pin_of(&plan.alloc.0);
         let mut inside = match (&plan.holder, &plan.namespace_path) {
@@ -176,7 +186,7 @@ impl State {
             let bridge = self.bridge(settings)?;
             bridge.attach(&plan.alloc.0, &mut inside)?;
             bridge.map(&plan.alloc.0, &ports)?;
-            pair = bridge.addresses(&plan.alloc.0);
+            pair = bridge.addresses(&plan.alloc.0).map(|pair| (pair, bridge.gateway()));
         }
         if let (Holder::Container(_), Some(path)) = (&plan.holder, &plan.namespace_path) {
             namespace::pin(Path::new(path), &pin)?;
@@ -259,7 +269,9 @@ fn all(errors: &[HostError]) -> Result<()> {
     }
 }
 
-fn network(plan: &NetworkPlan, pin: &Path, pair: Option<Pair>) -> Network {
+/// `pair`: the allocation's addresses and the bridge's.
+fn network(plan: &NetworkPlan, pin: &Path, pair: Option<(Pair, Pair)>) -> Network {
+    let (pair, gateway) = pair.unzip();
     Network {
         id: plan.alloc.0.clone(),
         mode: plan.mode.clone(),
@@ -268,6 +280,7 @@ fn network(plan: &NetworkPlan, pin: &Path, pair: Option<Pair>) -> Network {
         interface_name: pair.map(|_| bridge::INSIDE.into()),
         address: pair.map(|pair| pair.four.to_string()),
         address_ipv6: pair.and_then(|pair| pair.six).map(|six| six.to_string()),
+        gateway: gateway.map(|gateway| gateway.four.to_string()),
         hostname: plan.hostname.clone(),
         ports: plan.ports.clone(),
     }
@@ -353,8 +366,8 @@ impl Networks for KernelNetworks {
     async fn ready(&self, mode: &str) -> Result<()> {
         match mode {
             "host" => Ok(()),
-            "none" => bridge::check_privilege(),
-            "bridge" => self.with(|settings, state| state.bridge(settings).map(drop)).await,
+            "none" => check::privilege().map_err(Into::into),
+            "bridge" => self.with(|settings, state| state.openable(settings).map_err(Into::into)).await,
             other => Err(HostError::Unavailable(format!(
                 "network mode {other:?} is not built yet; this version has host, bridge and none"
             ))),
@@ -382,6 +395,55 @@ impl Networks for KernelNetworks {
     async fn repair(&self) -> Result<Vec<String>> {
         self.with(|_, state| state.bridge.as_mut().map_or(Ok(Vec::new()), Bridge::repair)).await
     }
+
+    async fn obstacles(&self) -> Vec<Obstacle> {
+        let looked = self.with(|settings, state| match state.openable(settings) {
+            Ok(()) => check::firewalls(settings),
+            Err(refusal) => Ok(vec![refusal.obstacle]),
+        });
+        looked.await.unwrap_or_else(|error| vec![Refusal::from(error).obstacle])
+    }
+
+    async fn wiring(&self, alloc: &AllocId) -> Result<Wiring> {
+        let alloc = alloc.0.clone();
+        self.with(move |_, state| {
+            let interfaces = links::interfaces().map_err(because("the machine's addresses"))?;
+            let bridge = state.bridge.as_ref().filter(|bridge| bridge.addresses(&alloc).is_some());
+            let [bridge, link, table] = bridge.map_or([None, None, None], |bridge| bridge.wiring(&alloc).map(Some));
+            Ok(Wiring { interfaces, bridge, link, table })
+        })
+        .await
+    }
+
+    async fn listeners(&self, namespace: Option<&Path>) -> Result<Vec<Listener>> {
+        let namespace = namespace.map(Path::to_owned);
+        blocking(move || {
+            let sockets = match namespace {
+                Some(path) => within(&path, || Ok(listeners::sockets()))?,
+                None => listeners::sockets(),
+            };
+            Ok(named(sockets))
+        })
+        .await
+    }
+}
+
+/// Those sockets that listen, with their processes.
+fn named(sockets: Vec<listeners::Socket>) -> Vec<Listener> {
+    let listening: Vec<_> = sockets.into_iter().filter(|socket| socket.listens).collect();
+    let inodes = listening.iter().map(|socket| socket.inode).collect();
+    let owners: BTreeMap<u64, listeners::Process> = listeners::owners(&inodes).collect();
+    let listener = |socket: listeners::Socket| {
+        let owner = owners.get(&socket.inode);
+        Listener {
+            protocol: if socket.tcp { Protocol::Tcp } else { Protocol::Udp },
+            address: socket.address,
+            port: socket.port,
+            process: owner.map(|owner| owner.name.clone()),
+            pid: owner.and_then(|owner| owner.pid.try_into().ok()),
+        }
+    };
+    listening.into_iter().map(listener).collect()
 }
 
 impl State {

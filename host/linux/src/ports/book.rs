@@ -202,6 +202,17 @@ impl Book {
         self.allocs.get(alloc).into_iter().flatten().map(|entry| entry.port.clone()).collect()
     }
 
+    /// Labels of an allocation's ports that are held by sockets now.
+    pub fn held(&self, alloc: &AllocId) -> Vec<String> {
+        let held = self.allocs.get(alloc).into_iter().flatten().filter(|entry| !entry.sockets.is_empty());
+        held.map(|entry| entry.port.label.clone()).collect()
+    }
+
+    /// Numbers never given to anybody.
+    pub fn kept_free(&self) -> Vec<RangeInclusive<u16>> {
+        self.settings.reserved.clone()
+    }
+
     /// Gives back one or all.
     pub fn release(&mut self, alloc: &AllocId, label: Option<&str>) {
         let Some(entries) = self.allocs.remove(alloc) else { return };

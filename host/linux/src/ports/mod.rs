@@ -146,6 +146,14 @@ impl Ports for PortBook {
         Ok(())
     }
 
+    async fn held(&self, alloc: &AllocId) -> Result<Vec<String>> {
+        Ok(lock(&self.0).held(alloc))
+    }
+
+    fn kept_free(&self) -> Vec<RangeInclusive<u16>> {
+        lock(&self.0).kept_free()
+    }
+
     async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>> {
         Ok(lock(&self.0).ports(alloc))
     }

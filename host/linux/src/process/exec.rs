@@ -151,7 +151,7 @@ fn record(home: &Home, request: &ExecRequest) -> Result<Record> {
     request.command.iter().for_each(|arg| record.push("arg", arg));
     env.iter().for_each(|(name, value)| record.push("env", format!("{name}={value}")));
     record.push("cwd", request.working_dir.as_deref().unwrap_or_else(|| home.text("cwd")));
-    let mut same = vec!["cgroup.join", "netns", "nofile"];
+    let mut same = vec!["cgroup.join", "netns", "etc", "hostname", "nofile"];
     match &request.user {
         Some(user) => spec::push_user(&mut record, Some(user))?,
         None => same.extend(["uid", "gid", "group"]),

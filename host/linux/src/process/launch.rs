@@ -126,6 +126,10 @@ fn explain(step: &str, errno: i32, spec: &Record) -> HostError {
         ("network", _) => {
             HostError::Unavailable(format!("entering the allocation's network {:?}: {reason}", text("netns")))
         }
+        ("etc", _) => HostError::Unavailable(format!(
+            "putting the allocation's files in place of /etc/hosts, /etc/hostname and /etc/resolv.conf, which must be \
+             there: {reason}"
+        )),
         ("cgroup", _) => HostError::Other(format!("entering the control group: {reason}")),
         ("fork", _) => HostError::Limit(format!("no new process: {reason}")),
         _ => HostError::Other(format!("the supervisor cannot start it ({step}): {reason}")),

@@ -40,6 +40,7 @@ pub(super) fn record(id: &str, driver: &str, scope: &TaskScope, spec: &ProcessSp
     if let Some(namespace) = &scope.network_namespace {
         record.push("netns", namespace.as_os_str().as_bytes());
     }
+    push_etc(&mut record, scope);
     if let Some(soft) = limits::inherited_open_files() {
         record.push("nofile", soft.to_string());
     }
@@ -50,6 +51,20 @@ pub(super) fn record(id: &str, driver: &str, scope: &TaskScope, spec: &ProcessSp
         record.push("log.bytes", scope.logs.max_file_bytes.to_string());
     }
     Ok(record)
+}
+
+/// Files that replace the machine's in `/etc`, and the host name that goes with them.
+fn push_etc(record: &mut Record, scope: &TaskScope) {
+    let Some(etc) = scope.etc() else { return };
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let file = etc.join(name);
+        if file.exists() {
+            record.push("etc", file.as_os_str().as_bytes());
+        }
+    }
+    if let Ok(hostname) = std::fs::read_to_string(etc.join("hostname")) {
+        record.push("hostname", hostname.trim());
+    }
 }
 
 /// Names the group's files for the shim.

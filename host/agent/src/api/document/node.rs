@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::driver::{DriverInfo, Health};
+use longshore_core::{
+    driver::{DriverInfo, Health},
+    network::Obstacle,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -81,6 +84,8 @@ pub struct Node {
     pub events: Vec<Value>,
     /// None.
     pub host_volumes: BTreeMap<String, Value>,
+    /// What stands in the way of networks of allocations. Ours alone.
+    pub network_obstacles: Vec<Obstacle>,
 }
 
 /// How a driver is, as nodes show it.
@@ -168,6 +173,7 @@ impl Node {
                 "Networks": {"ReservedHostPorts": ""},
             }),
             meta: node.meta.clone(),
+            network_obstacles: node.obstacles.clone(),
             ..Self::default()
         }
     }

@@ -2,9 +2,10 @@
 
 use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions};
 use longshore_core::{
-    caller::Caller,
+    caller::{Caller, TaskScope},
     container::{ContainerNetwork, ContainerSpec},
     error::{HostError, Result},
+    workload::{Mount, MountKind},
 };
 
 use super::{
@@ -34,7 +35,10 @@ impl Docker {
             let owner = self.owner_of(other).await?;
             owner.filter(|owner| owner.shares_network_with(caller)).ok_or_else(|| not_found(other))?;
         }
-        let (mounts, sources) = self.resolve_mounts(caller, scope, &spec.mounts).await?;
+        let (mut mounts, sources) = self.resolve_mounts(caller, scope, &spec.mounts).await?;
+        if matches!(spec.network, ContainerNetwork::Container(_)) {
+            mounts.extend(names(scope, &spec.mounts));
+        }
         let around = Surroundings {
             labels: self.owners.labels(&caller.driver, &scope.id),
             mounts: &mounts,
@@ -105,4 +109,17 @@ impl Docker {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What takes the place of the engine's own files for a container in its allocation's network, where the task has
+/// nothing there itself.
+fn names(scope: &TaskScope, own: &[Mount]) -> Vec<Mount> {
+    let Some(etc) = scope.etc() else { return Vec::new() };
+    let files = [("hosts", false), ("resolv.conf", true)].into_iter().filter_map(|(name, read_only)| {
+        let (source, target) = (etc.join(name), format!("/etc/{name}"));
+        let fits = source.exists() && own.iter().all(|mount| mount.target != target);
+        let source = source.to_str().filter(|_| fits)?.to_owned();
+        Some(Mount { source, target, kind: MountKind::Bind, read_only, propagation: None })
+    });
+    files.collect()
 }

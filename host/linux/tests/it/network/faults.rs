@@ -2,7 +2,10 @@
 
 use longshore_core::{caller::AllocId, error::HostError, network::Networks};
 
-use super::world::{World, alloc_id, ip, plan};
+use super::{
+    ends,
+    world::{World, alloc_id, ip, plan},
+};
 
 fn refusal(world: &World) -> HostError {
     let networks = world.networks();
@@ -33,13 +36,28 @@ fn the_subnet_is_somebodys() {
 #[test]
 fn a_bridge_belongs_to_one_agent() {
     let world = World::new();
-    let first = world.networks();
-    assert_eq!(world.on_machine(async || first.ready("bridge").await), Ok(()));
+    let (first, alloc) = (world.networks(), alloc_id());
+    world.create(&first, &plan(&alloc, &[]));
     let second = world.networks();
     let error = world.on_machine(async || second.ready("bridge").await).unwrap_err();
     assert!(error.to_string().contains("belongs to another agent"), "{error}");
     drop(first);
     assert_eq!(world.on_machine(async || second.ready("bridge").await), Ok(()));
+    world.on_machine(async || second.reconcile(&[]).await);
+    ends(&world, second, &[]);
+}
+
+/// To ask whether a network could be made makes nothing.
+#[test]
+fn asking_leaves_no_trace() {
+    let world = World::new();
+    let networks = world.networks();
+    assert_eq!(world.on_machine(async || networks.ready("bridge").await), Ok(()));
+    assert_eq!(world.on_machine(async || networks.obstacles().await), []);
+    let links = ip(&["-n", &world.machine, "-o", "link"]);
+    assert!(!links.contains(&world.bridge), "{links}");
+    assert_eq!(world.run(&["nft", "list", "tables"]), "");
+    assert!(!std::path::Path::new(&format!("/run/longshore/{}.lock", world.bridge)).exists());
 }
 
 #[test]
@@ -56,7 +74,7 @@ fn a_subnet_can_be_full() {
     assert!(matches!(&error, HostError::Limit(text) if text.contains("all 5 addresses")), "{error}");
     world.on_machine(async || networks.destroy(&AllocId(allocs[2].clone())).await).unwrap();
     assert_eq!(world.create(&networks, &plan(&one_more, &[])).address.as_deref(), Some("10.77.0.4"));
-    super::ends(&world, networks, &allocs.iter().chain([&one_more]).map(String::as_str).collect::<Vec<_>>());
+    ends(&world, networks, &allocs.iter().chain([&one_more]).map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]

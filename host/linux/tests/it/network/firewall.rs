@@ -89,10 +89,10 @@ fn a_firewall_in_the_way_is_told_with_the_remedy() {
     world.create(&networks, &plan(&alloc, &[(20_080, 80)]));
     serve(&alloc, "[::]:80");
     shut(&world.outside, "192.0.2.1:20080");
-    let told = world.on_machine(async || networks.repair().await).unwrap();
-    let [line] = &told[..] else { panic!("{told:?}") };
-    let (_, remedy) = line.split_once("pass: ").unwrap();
-    for command in remedy.split("; ") {
+    let told = world.on_machine(async || networks.obstacles().await);
+    let [obstacle] = &told[..] else { panic!("{told:?}") };
+    assert!(obstacle.problem.contains("inet mine passing drops"), "{obstacle}");
+    for command in obstacle.remedy.split("; ") {
         world.run(&command.split(' ').collect::<Vec<_>>());
     }
     reached(&world.outside, "192.0.2.1:20080");

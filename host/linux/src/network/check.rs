@@ -1,0 +1,183 @@
+//! What on this machine stands in the way of networks of allocations, found without making anything.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ipnet::IpNet;
+use longshore_core::{
+    error::{HostError, Result},
+    network::Obstacle,
+};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
+use super::{
+    NetworkSettings,
+    addresses::{Pair, Places},
+    forwarding,
+    links::Link,
+    netlink::Socket,
+    nft::{Transaction, is_missing},
+    rules::Scope,
+};
+use crate::failure::because;
+
+/// Where the locks are that say which agent a bridge belongs to.
+pub(super) const LOCKS: &str = "/run/longshore";
+
+/// Why something cannot be, with what to do about it.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    kind: fn(String) -> HostError,
+    pub obstacle: Obstacle,
+}
+
+impl Refusal {
+    fn new(kind: fn(String) -> HostError, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { kind, obstacle: Obstacle { problem: problem.into(), remedy: remedy.into() } }
+    }
+}
+
+impl From<Refusal> for HostError {
+    fn from(refusal: Refusal) -> Self {
+        (refusal.kind)(refusal.obstacle.to_string())
+    }
+}
+
+impl From<HostError> for Refusal {
+    fn from(error: HostError) -> Self {
+        let problem = error.to_string();
+        Self::new(HostError::Other, problem, "see the agent's log, and try again")
+    }
+}
+
+/// The bridge as settings describe it: whom its rules are for, and its places.
+pub(super) fn layout(settings: &NetworkSettings) -> Result<(Scope, Places)> {
+    let scope = Scope {
+        table: format!("longshore_{}", settings.bridge),
+        bridge: settings.bridge.clone(),
+        subnet: settings.subnet.trunc(),
+        subnet_ipv6: settings.subnet_ipv6.map(|subnet| subnet.trunc()),
+    };
+    let places = Places::new(scope.subnet, scope.subnet_ipv6).ok_or_else(|| {
+        HostError::Invalid(format!(
+            "bridge_network_subnet {}: too small, or larger than bridge_network_subnet_ipv6",
+            scope.subnet
+        ))
+    })?;
+    Ok((scope, places))
+}
+
+/// Whether a bridge could be opened: everything [`Bridge::open`](super::bridge::Bridge::open) asks, and a
+/// transaction that ends as it began.
+pub(super) fn openable(settings: &NetworkSettings) -> Result<(), Refusal> {
+    privilege()?;
+    unlocked(&settings.bridge)?;
+    let (scope, places) = layout(settings)?;
+    let mut links = Socket::route().map_err(because("netlink"))?;
+    bridge_or_room(&mut links, &scope, places.gateway())?;
+    let mut nft = Socket::netfilter().map_err(missing_nft)?;
+    let trial = Scope { table: format!("{}_trial", scope.table), ..scope };
+    let mut transaction = Transaction::new();
+    trial.write(&mut transaction);
+    transaction.delete_table(&trial.table);
+    transaction.commit(&mut nft).map_err(missing_nft)
+}
+
+/// Firewalls of others that drop what is forwarded.
+pub(super) fn firewalls(settings: &NetworkSettings) -> Result<Vec<Obstacle>> {
+    let (scope, _) = layout(settings)?;
+    let mut nft = Socket::netfilter().map_err(missing_nft)?;
+    Ok(forwarding::obstacles(&mut nft, &scope).map_err(missing_nft)?)
+}
+
+/// Whether the capabilities are there.
+pub(super) fn privilege() -> Result<(), Refusal> {
+    const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
+    let status = fs::read_to_string("/proc/self/status").map_err(because("/proc/self/status"))?;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
+    let missing: Vec<_> = NEEDED.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        HostError::Unavailable,
+        format!("networks of allocations need {}, which this agent lacks", missing.join(" and ")),
+        "run it as root (sudo longshore agent), or use network mode \"host\"",
+    ))
+}
+
+/// The file whose lock says which agent has a bridge.
+pub(super) fn lock_file(bridge: &str) -> PathBuf {
+    Path::new(LOCKS).join(format!("{bridge}.lock"))
+}
+
+/// What it means that the lock is taken.
+pub(super) fn others_bridge(bridge: &str) -> Refusal {
+    Refusal::new(
+        HostError::Conflict,
+        format!("bridge {bridge:?} belongs to another agent on this machine"),
+        "give this one its own bridge_network_name and bridge_network_subnet",
+    )
+}
+
+fn unlocked(bridge: &str) -> Result<(), Refusal> {
+    let Ok(file) = fs::File::open(lock_file(bridge)) else { return Ok(()) };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => Err(others_bridge(bridge)),
+        _ => Ok(()),
+    }
+}
+
+/// The bridge if it is there and ours; none if it is not there and could be.
+pub(super) fn bridge_or_room(links: &mut Socket, scope: &Scope, gateway: Pair) -> Result<Option<Link>, Refusal> {
+    let name = &scope.bridge;
+    let Some(link) = links.link(name).map_err(because(format_args!("bridge {name}")))? else {
+        return free_routes(links, scope).map(|()| None);
+    };
+    if link.kind == "bridge" && link.mac == gateway.mac() {
+        return Ok(Some(link));
+    }
+    let kind = if link.kind.is_empty() { "network device" } else { &link.kind };
+    Err(Refusal::new(
+        HostError::Conflict,
+        format!("bridge_network_name {name:?} is taken by a {kind} that is not ours (or had another subnet)"),
+        format!("ip link delete {name}, or choose another name"),
+    ))
+}
+
+/// Refuses a subnet that the machine reaches some other way.
+fn free_routes(links: &mut Socket, scope: &Scope) -> Result<(), Refusal> {
+    let routes = links.routes().map_err(because("the routing table"))?;
+    let overlaps = |one: IpNet, other: IpNet| one.contains(&other) || other.contains(&one);
+    for subnet in scope.subnets() {
+        let other = routes.iter().find(|route| route.destination.is_some_and(|net| overlaps(net, subnet)));
+        let Some((route, destination)) = other.and_then(|route| Some((route, route.destination?))) else { continue };
+        let all = links.links().unwrap_or_default();
+        let name = all.iter().find(|link| link.index == route.interface).map_or("another interface", |link| &link.name);
+        return Err(Refusal::new(
+            HostError::Conflict,
+            format!("subnet {subnet} of the bridge overlaps {destination}, which is reached by {name}"),
+            "set bridge_network_subnet to a free one",
+        ));
+    }
+    Ok(())
+}
+
+/// What a refusal of nf_tables means.
+pub(super) fn missing_nft(error: Errno) -> Refusal {
+    if is_missing(error) {
+        Refusal::new(
+            HostError::Unavailable,
+            format!("this kernel lacks a part of nf_tables that mapping ports needs ({error})"),
+            "modprobe -a nf_tables nft_chain_nat nft_masq nft_fib_inet nft_ct",
+        )
+    } else {
+        because("nf_tables")(error).into()
+    }
+}
