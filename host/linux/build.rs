@@ -35,6 +35,8 @@ fn build_shim() -> Result<(), String> {
         return Err(format!("cargo ended with {status}; see its messages above"));
     }
     let built = target_dir.join(target).join("release/longshore-shim");
-    fs::copy(&built, out.join("longshore-shim")).map_err(|error| format!("{}: {error}", built.display()))?;
-    Ok(())
+    // Made anew, never written in place: a build folder may be a hard-linked copy of another's.
+    let fresh = out.join("longshore-shim.new");
+    let copied = fs::copy(&built, &fresh).and_then(|_| fs::rename(&fresh, out.join("longshore-shim")));
+    copied.map_err(|error| format!("{}: {error}", built.display()))
 }

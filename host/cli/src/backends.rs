@@ -61,7 +61,32 @@ struct FirstParty {
     component: &'static str,
     grants: &'static [Grant],
     when: When,
+    /// What its policy allows beyond the usual one's and the operator's.
+    needs: Needs,
 }
+
+/// Without this a driver would be of no use.
+struct Needs {
+    host_binds: &'static [&'static str],
+    users: &'static [&'static str],
+}
+
+const NOTHING: Needs = Needs { host_binds: &[], users: &[] };
+/// Processes with a root directory of their own see the host's programs in it, and are nobody.
+const CHROOT: Needs = Needs {
+    host_binds: &[
+        "/bin",
+        "/etc",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/run/resolvconf",
+        "/run/systemd/resolve",
+        "/sbin",
+        "/usr",
+    ],
+    users: &["nobody"],
+};
 
 /// When a driver of our own is there without the operator saying `enabled`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,19 +104,42 @@ const DOCKER: FirstParty = FirstParty {
     component: "docker",
     grants: &[Grant::Containers, Grant::Images, Grant::Ports, Grant::Networks, Grant::Files, Grant::State],
     when: When::Always,
+    needs: NOTHING,
 };
 /// The same component for an engine that speaks Docker's language.
 const PODMAN: FirstParty = FirstParty { name: "podman", when: When::Configured, ..DOCKER };
 /// Where Podman listens for the whole machine.
 const PODMAN_ENDPOINT: &str = "unix:///run/podman/podman.sock";
 
-/// The drivers of our own and what they are granted. A driver that runs programs as they are, with no
-/// isolation, is there only when the operator says so.
-const FIRST_PARTY: [FirstParty; 4] = [
+const EXEC: FirstParty =
+    FirstParty { name: "exec", component: "exec", grants: &[Grant::Processes], when: When::Always, needs: CHROOT };
+
+/// Programs as they are, with no isolation.
+const RAW_EXEC: FirstParty = FirstParty {
+    name: "raw_exec",
+    component: "raw_exec",
+    grants: &[Grant::Processes],
+    when: When::Development,
+    needs: NOTHING,
+};
+
+/// The drivers of our own and what they are granted. One whose tasks are not kept from the host's files is there only
+/// when the operator says so.
+const FIRST_PARTY: [FirstParty; 8] = [
     DOCKER,
     PODMAN,
-    FirstParty { name: "raw_exec", component: "raw_exec", grants: &[Grant::Processes], when: When::Development },
-    FirstParty { name: "wasm", component: "wasm", grants: &[Grant::Components, Grant::Files], when: When::Always },
+    EXEC,
+    FirstParty { name: "java", component: "java", ..EXEC },
+    RAW_EXEC,
+    FirstParty { name: "mock", component: "mock", ..RAW_EXEC },
+    FirstParty { name: "qemu", component: "qemu", grants: &[Grant::Processes, Grant::Files], ..RAW_EXEC },
+    FirstParty {
+        name: "wasm",
+        component: "wasm",
+        grants: &[Grant::Components, Grant::Files],
+        when: When::Always,
+        needs: NOTHING,
+    },
 ];
 
 /// Everything an agent stands on.
@@ -110,9 +158,10 @@ impl Machine {
         let failed = |error: &dyn std::error::Error| Failure::failed(chain(error));
         let ports = port_settings(config)?;
         let cgroups = Arc::new(Cgroups::detect());
-        let processes = Supervisor::open(&data_dir.join("processes"), cgroups.clone()).map_err(|e| failed(&e))?;
-        let components = ComponentRunner::open(&data_dir.join("components"), cgroups, None).map_err(|e| failed(&e))?;
         let mut configs = driver_configs(config, mode)?;
+        let processes = Supervisor::open(&data_dir.join("processes"), cgroups.clone(), policies(&configs));
+        let processes = processes.map_err(|e| failed(&e))?;
+        let components = ComponentRunner::open(&data_dir.join("components"), cgroups, None).map_err(|e| failed(&e))?;
         let files: Arc<dyn Files> = Arc::new(AllocFiles);
         let docker = Arc::new(container_engines(config, store, &configs, &files));
         let held: Arc<dyn Ports> = Arc::new(PortBook::new(ports.clone()));
@@ -290,6 +339,8 @@ fn embedded(driver: &FirstParty, mut settings: config::Driver, mode: &Mode) -> O
     let (component, bytes) = embedded::DRIVERS.iter().find(|(name, _)| *name == driver.component)?;
     let grants = settings.grants.take().unwrap_or_else(|| driver.grants.iter().cloned().collect());
     settings.grants = Some(grants);
+    settings.policy.allow_host_binds.extend(driver.needs.host_binds.iter().map(ToString::to_string));
+    settings.policy.allow_users.extend(driver.needs.users.iter().map(ToString::to_string));
     if let Some(directory) = &mode.job_dir {
         settings.policy.allow_host_binds.push(directory.display().to_string());
     }

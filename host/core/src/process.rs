@@ -15,7 +15,7 @@ use crate::{
 /// How a process is kept apart from the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {
-    /// `pid`, `ipc`, `mount`, `uts`, `user`, `cgroup`.
+    /// `pid`, `ipc`, `mount`, `uts`, `cgroup`.
     pub namespaces: Vec<String>,
     /// Its `/`.
     pub root_directory: Option<String>,

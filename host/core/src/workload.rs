@@ -83,14 +83,20 @@ pub enum MountKind {
     /// Memory.
     Tmpfs,
     /// Any other kind the engine knows. `bind:z` and `bind:Z` are binds whose source the engine relabels for
-    /// SELinux, for all containers or for this one alone.
+    /// SELinux, for all containers or for this one alone; `bind:optional` is one that a process does without where the
+    /// host has no such path.
     Other(String),
 }
 
 impl MountKind {
     /// Whether `source` is a host path.
     pub fn is_bind(&self) -> bool {
-        *self == Self::Bind || self.relabel().is_some()
+        *self == Self::Bind || self.is_optional() || self.relabel().is_some()
+    }
+
+    /// Whether it is left out where its source is missing.
+    pub fn is_optional(&self) -> bool {
+        *self == Self::Other("bind:optional".into())
     }
 
     /// How a bind is relabelled for SELinux: `z`, `Z`.

@@ -5,6 +5,7 @@
 //! cache of compiled code, so that only a component's first start compiles it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Read, Seek},
     net::SocketAddr,
@@ -55,7 +56,7 @@ impl ComponentRunner {
     /// Opens the state directory (not the one of the [`Supervisor`] for processes). `program` none: the
     /// program that runs now.
     pub fn open(state: &Path, cgroups: Arc<Cgroups>, program: Option<PathBuf>) -> Result<Self> {
-        let processes = Supervisor::open(&state.join("processes"), cgroups)?;
+        let processes = Supervisor::open(&state.join("processes"), cgroups, BTreeMap::new())?;
         let specs = state.join("specs");
         fs::create_dir_all(&specs).map_err(because(specs.display()))?;
         let specs = specs.canonicalize().map_err(because(specs.display()))?;

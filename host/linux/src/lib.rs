@@ -24,4 +24,5 @@ mod lock;
 pub mod network;
 pub mod ports;
 pub mod process;
+mod sources;
 mod watch;

@@ -2,18 +2,20 @@
 
 use std::{
     ffi::{CStr, CString, OsStr},
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     io::{self, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     ptr,
 };
 
-use crate::{record::Record, sys};
+use crate::{apart::Apart, record::Record, sys};
 
 /// What the program is to be, ready to use without a further thought.
 pub struct Image {
-    program: CString,
+    /// Where it may be; the first that is there is run.
+    programs: Vec<CString>,
     args: Vec<CString>,
     env: Vec<CString>,
     directory: CString,
@@ -23,6 +25,7 @@ pub struct Image {
     network: Option<PathBuf>,
     hostname: Option<CString>,
     etc: Vec<CString>,
+    apart: Apart,
 }
 
 /// Which step failed, and how.
@@ -30,6 +33,8 @@ pub struct Image {
 pub struct Failure {
     /// `cgroup`, `user`, `directory`, `program`, …: the agent knows what to say about each.
     pub step: &'static str,
+    /// Where in the root directory, for a mount.
+    pub place: Vec<u8>,
     /// The kernel's answer.
     pub error: io::Error,
 }
@@ -37,13 +42,19 @@ pub struct Failure {
 impl Failure {
     /// An error of this step.
     pub fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self { step, error }
+        move |error| Self::of_place(step, &[], error)
+    }
+
+    /// An error of this step at a place.
+    pub fn of_place(step: &'static str, place: &[u8], error: io::Error) -> Self {
+        Self { step, place: place.into(), error }
     }
 
     /// As the agent reads it.
     pub fn record(&self) -> Record {
         let mut record = Record::default();
         record.push("step", self.step);
+        record.push("place", &self.place);
         record.push("errno", self.error.raw_os_error().unwrap_or(0).to_string());
         record
     }
@@ -68,8 +79,9 @@ impl Image {
             let groups = spec.all("group").filter_map(|id| std::str::from_utf8(id).ok()?.parse().ok());
             (uid, gid, groups.collect())
         });
+        spec.get("program")?;
         Some(Self {
-            program: c_string(spec.get("program")?),
+            programs: all("program"),
             args: all("arg"),
             env: all("env"),
             directory: c_string(spec.get("cwd").unwrap_or(b"/")),
@@ -79,6 +91,7 @@ impl Image {
             network: spec.get("netns").map(|path| OsStr::from_bytes(path).into()),
             hostname: spec.get("hostname").map(c_string),
             etc: all("etc"),
+            apart: Apart::from_record(spec),
         })
     }
 
@@ -87,15 +100,9 @@ impl Image {
         self.cgroup_files.push(file);
     }
 
-    /// Becomes the program. `parent` is the shim to die with, if any. Returns only with the reason why not.
-    pub fn replace_process(&self, parent: Option<u32>) -> Failure {
-        match self.prepare(parent) {
-            Err(failure) => failure,
-            Ok(()) => {
-                let (argv, envp) = (pointers(&self.args), pointers(&self.env));
-                Failure { step: "program", error: sys::exec(&self.program, &argv, &envp) }
-            }
-        }
+    /// For the parent, before it forks.
+    pub fn before_fork(&self) -> Result<(), Failure> {
+        self.apart.before_fork()
     }
 
     /// Takes on the allocation's host name, and its files in place of the machine's.
@@ -109,28 +116,58 @@ impl Image {
         self.etc.iter().try_for_each(|file| sys::bind(file, &place_in_etc(file)))
     }
 
-    fn prepare(&self, parent: Option<u32>) -> Result<(), Failure> {
+    /// Moves to where the program is to run: cgroups, network, namespaces, root. Answers a leash (see
+    /// [`replace_process`](Self::replace_process)) when it was another process that returned.
+    pub fn enter(&self) -> Result<Option<File>, Failure> {
         for file in &self.cgroup_files {
             join_cgroup(file).map_err(Failure::at("cgroup"))?;
         }
         if let Some(path) = &self.network {
-            let namespace = fs::File::open(path).map_err(Failure::at("network"))?;
+            let namespace = File::open(path).map_err(Failure::at("network"))?;
             sys::join_network(&namespace).map_err(Failure::at("network"))?;
         }
         self.replace_names().map_err(Failure::at("etc"))?;
+        self.apart.enter()
+    }
+
+    /// Becomes the program. `leash` is a pipe to the process to die with, if there is one. Returns only with the reason
+    /// why not.
+    pub fn replace_process(&self, leash: Option<&File>) -> Failure {
+        match self.prepare(leash) {
+            Err(failure) => failure,
+            Ok(()) => Failure::at("program")(self.run()),
+        }
+    }
+
+    /// Tries one place after the other; what is no program there says so only if none is.
+    fn run(&self) -> io::Error {
+        let (argv, envp) = (pointers(&self.args), pointers(&self.env));
+        let mut reason = io::Error::from_raw_os_error(libc::ENOENT);
+        for program in &self.programs {
+            let error = sys::exec(program, &argv, &envp);
+            if error.kind() != io::ErrorKind::NotFound {
+                reason = error;
+            }
+        }
+        reason
+    }
+
+    fn prepare(&self, leash: Option<&File>) -> Result<(), Failure> {
         if let Some(soft) = self.open_files {
             sys::limit_open_files(soft);
         }
         sys::umask(0o022);
+        self.apart.bound()?;
         if let Some((uid, gid, groups)) = &self.user {
             sys::give_streams(*uid);
             sys::become_user(*uid, *gid, groups).map_err(Failure::at("user"))?;
         }
+        self.apart.hold()?;
         let directory = OsStr::from_bytes(self.directory.to_bytes());
         std::env::set_current_dir(directory).map_err(Failure::at("directory"))?;
         // After the change of user, which clears it.
-        if parent.is_some_and(|parent| !sys::die_with(parent)) {
-            return Err(Failure { step: "supervisor", error: io::ErrorKind::BrokenPipe.into() });
+        if leash.is_some_and(|leash| !sys::die_with_parent(leash)) {
+            return Err(Failure::at("supervisor")(io::ErrorKind::BrokenPipe.into()));
         }
         sys::close_on_exec_all();
         sys::reset_signals();
@@ -161,14 +198,21 @@ pub fn run_exec(file: &Path) -> i32 {
         eprintln!("cannot read what to run");
         return 126;
     };
+    // Another process may return: one that is not there yet cannot lead the session.
+    let leash = match image.enter() {
+        Ok(leash) => leash,
+        Err(failure) => return refuse(&failure),
+    };
     sys::new_session();
     if spec.get("tty").is_some()
         && let Err(error) = sys::take_terminal()
     {
-        eprintln!("terminal: {error}");
-        return 126;
+        return refuse(&Failure::at("terminal")(error));
     }
-    let failure = image.replace_process(None);
+    refuse(&image.replace_process(leash.as_ref()))
+}
+
+fn refuse(failure: &Failure) -> i32 {
     eprintln!("{failure}");
     if failure.error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
 }

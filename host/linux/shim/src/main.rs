@@ -10,6 +10,7 @@
 //! Every agent's machine runs one of these for each process, so it is small on purpose: no threads, no
 //! allocation in its loop, `libc` only.
 
+mod apart;
 mod image;
 mod logs;
 mod record;

@@ -67,7 +67,7 @@ struct Shim {
 impl Shim {
     fn start(dir: &Path) -> Result<Self, Failure> {
         let bytes = fs::read(dir.join("spec")).map_err(Failure::at("spec"))?;
-        let torn = || Failure { step: "spec", error: io::ErrorKind::InvalidData.into() };
+        let torn = || Failure::at("spec")(io::ErrorKind::InvalidData.into());
         let spec = Record::decode(&bytes).ok_or_else(torn)?;
         let mut image = Image::from_record(&spec).ok_or_else(torn)?;
         sys::new_session();
@@ -78,26 +78,27 @@ impl Shim {
         let (streams, ends) = outputs(&spec)?;
         let (mut error_pipe, error_end) = sys::pipe().map_err(Failure::at("supervisor"))?;
 
-        let own = std::process::id();
+        image.before_fork()?;
         let main = match fork(&spec, &mut image)? {
             Some(pid) => pid,
-            None => child(&image, own, &ends, error_end),
+            None => child(&image, &ends, error_end),
         };
         drop((ends, error_end));
         let shim = Self { dir: dir.into(), spec, signals, exit, main, streams };
         let written = shim.write_pids();
         let mut answer = Vec::new();
         let _ = error_pipe.read_to_end(&mut answer);
-        let failed = Record::decode(&answer).map(|record| Failure {
-            step: step_name(record.text("step").unwrap_or_default()),
-            error: io::Error::from_raw_os_error(record.number("errno").unwrap_or(0)),
+        let failed = Record::decode(&answer).map(|record| {
+            let error = io::Error::from_raw_os_error(record.number("errno").unwrap_or(0));
+            let step = step_name(record.text("step").unwrap_or_default());
+            Failure::of_place(step, record.get("place").unwrap_or_default(), error)
         });
         match (failed, written) {
             (None, Ok(())) => Ok(shim),
             (Some(failure), _) => Err(failure),
             (None, Err(error)) => {
                 sys::kill(shim.main);
-                Err(Failure { step: "state", error })
+                Err(Failure::at("state")(error))
             }
         }
     }
@@ -181,10 +182,9 @@ impl Shim {
 
     /// `exit`: how it ended, appearing whole.
     fn tell(&mut self, status: i32) {
-        let signal = status & 0x7f;
         let mut record = Record::default();
-        record.push("code", if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }.to_string());
-        record.push("signal", signal.to_string());
+        record.push("code", sys::exit_code(status).to_string());
+        record.push("signal", (status & 0x7f).to_string());
         record.push("oom", if self.out_of_memory() { "1" } else { "0" });
         let _ = self.exit.rewind();
         let _ = self.exit.write_all(&record.encode());
@@ -200,17 +200,18 @@ impl Shim {
     }
 }
 
-/// The new process's way to its program; never returns.
-fn child(image: &Image, shim: u32, ends: &[File; 2], mut error_end: File) -> ! {
+/// The new process's way to its program; never returns. The shim alone reads what `error_end` is told, so that it is
+/// a leash as well.
+fn child(image: &Image, ends: &[File; 2], mut error_end: File) -> ! {
     sys::new_session();
     let wired = (|| {
         sys::duplicate_to(&sys::dev_null()?, 0)?;
         sys::duplicate_to(&ends[0], 1)?;
         sys::duplicate_to(&ends[1], 2)
     })();
-    let failure = match wired {
-        Ok(()) => image.replace_process(Some(shim)),
-        Err(error) => Failure { step: "supervisor", error },
+    let failure = match wired.map_err(Failure::at("supervisor")).and_then(|()| image.enter()) {
+        Ok(_) => image.replace_process(Some(&error_end)),
+        Err(failure) => failure,
     };
     let _ = error_end.write_all(&failure.record().encode());
     sys::exit_now(127)
@@ -260,7 +261,20 @@ fn reserve_exit(dir: &Path) -> io::Result<File> {
 
 /// A step's name with a static life.
 fn step_name(name: &str) -> &'static str {
-    const STEPS: [&str; 7] = ["cgroup", "network", "etc", "user", "directory", "program", "fork"];
+    const STEPS: [&str; 12] = [
+        "cgroup",
+        "network",
+        "etc",
+        "namespaces",
+        "root",
+        "system",
+        "mount",
+        "user",
+        "capabilities",
+        "directory",
+        "program",
+        "fork",
+    ];
     STEPS.into_iter().find(|step| *step == name).unwrap_or("supervisor")
 }
 

@@ -1,5 +1,8 @@
 //! The system calls the shim makes, each wrapped once.
 
+pub mod mount;
+pub mod privilege;
+
 use std::{
     ffi::CStr,
     fs::File,
@@ -124,7 +127,8 @@ pub fn reset_signals() {
 }
 
 /// A child process: `Some(pid)` for the parent, none in the child. With `cgroup`, the child is born in that
-/// cgroup (v2), which unlike moving there later makes nobody wait for the kernel's grace period.
+/// cgroup (v2), which unlike moving there later makes nobody wait for the kernel's grace period. The child is in
+/// the namespace for process ids that [`unshare`] made, if it did.
 pub fn fork(cgroup: Option<&File>) -> io::Result<Option<i32>> {
     let pid = match cgroup {
         // SAFETY: fork of a process with one thread.
@@ -142,6 +146,28 @@ pub fn fork(cgroup: Option<&File>) -> io::Result<Option<i32>> {
         }
     };
     Ok(if pid == 0 { None } else { Some(pid as i32) })
+}
+
+/// Waits until a child has ended, and answers its code as shells do. Lets go of the standard streams first, whose
+/// ends are for the child to close.
+pub fn wait_in_silence(pid: i32) -> i32 {
+    if let Ok(null) = dev_null() {
+        (0..3).for_each(|fd| drop(duplicate_to(&null, fd)));
+    }
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a valid place for the answer.
+        match check(unsafe { libc::waitpid(pid, &mut status, 0) }.into()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ended => return ended.map_or(126, |_| exit_code(status)),
+        }
+    }
+}
+
+/// The code of a wait status: 128 + the signal when one ended the process.
+pub fn exit_code(status: i32) -> i32 {
+    let signal = status & 0x7f;
+    if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }
 }
 
 /// Reaps one ended child: its pid and wait status. `Ok(None)`: all run on; `Err`: there is no child.
@@ -220,13 +246,16 @@ pub fn limit_open_files(soft: u64) {
     }
 }
 
-/// Has the kernel kill this process when its parent, `parent`, dies; false when it has died already.
-pub fn die_with(parent: u32) -> bool {
-    // SAFETY: integers only.
+/// Has the kernel kill this process when its parent dies; false when it has died already. `leash` is a pipe that
+/// only the parent reads: its number would tell nothing from inside a namespace.
+pub fn die_with_parent(leash: &File) -> bool {
+    let mut polled = libc::pollfd { fd: leash.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: integers, and a pointer to one structure.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::getppid() as u32 == parent
+        libc::poll(&mut polled, 1, 0);
     }
+    polled.revents & libc::POLLERR == 0
 }
 
 /// Sets the file mode creation mask.

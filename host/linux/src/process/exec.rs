@@ -147,17 +147,21 @@ fn record(home: &Home, request: &ExecRequest) -> Result<Record> {
     env.retain(|(name, _)| request.env.iter().all(|(other, _)| other != name));
     env.extend(request.env.iter().cloned());
     let mut record = Record::default();
-    record.push("program", spec::find_program(command, &env)?);
+    let own_root = home.spec.get("root").is_some();
+    spec::push_programs(&mut record, command, &env, own_root)?;
     request.command.iter().for_each(|arg| record.push("arg", arg));
     env.iter().for_each(|(name, value)| record.push("env", format!("{name}={value}")));
     record.push("cwd", request.working_dir.as_deref().unwrap_or_else(|| home.text("cwd")));
-    let mut same = vec!["cgroup.join", "netns", "etc", "hostname", "nofile"];
+    let mut same = vec!["cgroup.join", "netns", "etc", "hostname", "nofile", "namespace", "capabilities"];
     match &request.user {
         Some(user) => spec::push_user(&mut record, Some(user))?,
         None => same.extend(["uid", "gid", "group"]),
     }
     for key in same {
         home.spec.all(key).for_each(|value| record.push(key, value));
+    }
+    if let Some(pids) = home.pids() {
+        record.push("beside", pids.main.pid.to_string());
     }
     if let Some(dir) = home.spec.text("cgroup.v2") {
         record.push("cgroup.join", format!("{dir}/cgroup.procs"));

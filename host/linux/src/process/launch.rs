@@ -16,7 +16,7 @@ use longshore_core::error::{HostError, Result};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::process::{Child, Command};
 
-use super::record::Record;
+use super::{isolation, record::Record};
 use crate::failure::because;
 
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/longshore-shim"));
@@ -97,15 +97,18 @@ pub(super) fn supervise(shim: &ShimProgram, dir: &Path, lock: &fs::File, spec: &
     let told = Record::decode(&told).ok_or_else(|| HostError::Other("the supervisor died at its start".into()))?;
     match told.text("step") {
         None => Ok(()),
-        Some(step) => Err(explain(step, told.number("errno").unwrap_or(0), spec)),
+        Some(step) => {
+            let error = io::Error::from_raw_os_error(told.number("errno").unwrap_or(0));
+            let place = told.text("place").unwrap_or_default();
+            Err(isolation::explain(step, place, &error, spec).unwrap_or_else(|| explain(step, &error, spec)))
+        }
     }
 }
 
 /// What a failed step means to the person who wrote the job.
-fn explain(step: &str, errno: i32, spec: &Record) -> HostError {
-    let error = io::Error::from_raw_os_error(errno);
+fn explain(step: &str, error: &io::Error, spec: &Record) -> HostError {
     let text = |key| spec.text(key).unwrap_or_default();
-    let reason = plain(&error);
+    let reason = plain(error);
     match (step, error.kind()) {
         ("program", io::ErrorKind::NotFound) if Path::new(text("program")).exists() => HostError::Invalid(format!(
             "command {:?} is there, but the interpreter it names (in its `#!` line or as its loader) is not",
@@ -137,7 +140,7 @@ fn explain(step: &str, errno: i32, spec: &Record) -> HostError {
 }
 
 /// The kernel's words without the number behind them.
-fn plain(error: &io::Error) -> String {
+pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

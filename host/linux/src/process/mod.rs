@@ -16,13 +16,14 @@
 //! and `list` find. A killed shim takes its task's process along, and `wait` says so. The agent's own service
 //! manager must not kill the shims with it (systemd: `KillMode=process`).
 //!
-//! Isolation (namespaces, a root directory, fewer capabilities) is not offered yet: asking for it is
-//! `Unavailable`, never silently ignored.
+//! A process that is to be kept apart (`isolation`) gets its namespaces, its root directory and its capabilities from
+//! the shim (`shim/src/apart.rs`), after the control group and the allocation's network, before its user.
 
 mod command;
 mod end;
 mod exec;
 mod home;
+mod isolation;
 mod launch;
 mod pid;
 #[path = "../../shim/src/record.rs"]
@@ -44,9 +45,10 @@ use std::{
 
 use async_trait::async_trait;
 use longshore_core::{
-    caller::{Caller, TaskScope},
+    caller::{Caller, DriverName, TaskScope},
     error::{HostError, Result},
     exec::{ExecRequest, ExecStream},
+    policy::Policy,
     process::{CommandResult, Process, ProcessSpec, Processes},
     workload::{ExitStatus, RunState, Usage},
 };
@@ -73,6 +75,7 @@ pub struct Supervisor(Arc<Inner>);
 struct Inner {
     state: PathBuf,
     cgroups: Arc<Cgroups>,
+    policies: BTreeMap<DriverName, Policy>,
     shim: ShimProgram,
     slots: NamedLocks,
     samples: usage::Samples,
@@ -81,8 +84,8 @@ struct Inner {
 
 impl Supervisor {
     /// Opens (and makes, 0700) the state directory. A second supervisor on the same directory finds the
-    /// processes of the first, which must be gone.
-    pub fn open(state: &Path, cgroups: Arc<Cgroups>) -> Result<Self> {
+    /// processes of the first, which must be gone. A driver without a policy has the usual one.
+    pub fn open(state: &Path, cgroups: Arc<Cgroups>, policies: BTreeMap<DriverName, Policy>) -> Result<Self> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
         made.map_err(because(state.display()))?;
         let state = state.canonicalize().map_err(because(state.display()))?;
@@ -96,6 +99,7 @@ impl Supervisor {
             shim: ShimProgram::new(&state),
             state,
             cgroups,
+            policies,
             slots: NamedLocks::default(),
             samples: usage::Samples::default(),
             execs: exec::Sessions::default(),
@@ -183,6 +187,9 @@ impl Inner {
         if let Some(group) = &group {
             spec::push_group(&mut record, group);
         }
+        if let Some(uid) = record.number("uid") {
+            user::give_secrets(&scope.dirs.secrets, uid)?;
+        }
         let (home, lock) = self.make_home(dir, record)?;
         let started = group
             .map_or(Ok(()), |group| group.create(&self.cgroups, &spec.limits))
@@ -245,7 +252,12 @@ impl Processes for Supervisor {
 
     async fn spawn(&self, caller: &Caller, spec: &ProcessSpec) -> Result<String> {
         let scope = caller.require_task()?.clone();
-        let (inner, caller, spec) = (self.0.clone(), caller.clone(), spec.clone());
+        let mut spec = spec.clone();
+        if let Some(isolation) = &mut spec.isolation {
+            let policy = self.0.policies.get(&caller.driver).cloned().unwrap_or_default();
+            isolation::resolve(&policy, &scope, isolation).await?;
+        }
+        let (inner, caller) = (self.0.clone(), caller.clone());
         blocking(move || {
             let slot = home::slot(&caller, &scope.id, &spec.name);
             inner.slots.with(&slot, || inner.spawn(&caller, &scope, &spec, &slot))

@@ -8,7 +8,7 @@ use longshore_core::{
     process::ProcessSpec,
 };
 
-use super::{home, record::Record, user};
+use super::{home, isolation, record::Record, user};
 use crate::{cgroup::Group, limits};
 
 /// Where names are looked up when `env` has no PATH.
@@ -25,18 +25,23 @@ pub(super) fn record(id: &str, driver: &str, scope: &TaskScope, spec: &ProcessSp
         ("task", &scope.id.task),
         ("name", &spec.name),
         ("boot", &home::boot_id()),
-        ("program", &find_program(&spec.command, &spec.env)?),
         ("arg", &spec.command),
     ] {
         record.push(key, value);
     }
+    let own_root = spec.isolation.as_ref().is_some_and(|isolation| isolation.root_directory.is_some());
+    push_programs(&mut record, &spec.command, &spec.env, own_root)?;
     spec.args.iter().for_each(|arg| record.push("arg", arg));
     spec.env.iter().for_each(|(name, value)| record.push("env", format!("{name}={value}")));
     match &spec.working_dir {
         Some(dir) => record.push("cwd", dir),
+        None if own_root => record.push("cwd", "/"),
         None => record.push("cwd", scope.dirs.task.as_os_str().as_bytes()),
     }
     push_user(&mut record, spec.user.as_deref())?;
+    if let Some(isolation) = &spec.isolation {
+        isolation::push(&mut record, isolation)?;
+    }
     if let Some(namespace) = &scope.network_namespace {
         record.push("netns", namespace.as_os_str().as_bytes());
     }
@@ -93,12 +98,6 @@ pub(super) fn push_user(record: &mut Record, user: Option<&str>) -> Result<()> {
 }
 
 fn check(scope: &TaskScope, spec: &ProcessSpec) -> Result<()> {
-    if spec.isolation.is_some() {
-        return Err(HostError::Unavailable(
-            "this host does not isolate processes yet (namespaces, root directory, capabilities); leave `isolation` out"
-                .into(),
-        ));
-    }
     if let Some(option) = spec.options.keys().next() {
         return Err(HostError::Invalid(format!("unknown option {option:?} of a process; there are none")));
     }
@@ -121,20 +120,33 @@ fn check(scope: &TaskScope, spec: &ProcessSpec) -> Result<()> {
     }
 }
 
-/// A command with a `/` is a path; a name is looked up in the PATH of `env`.
-pub(super) fn find_program(command: &str, env: &[(String, String)]) -> Result<String> {
+/// Where the program may be. A command with a `/` is a path; a name is looked up in the PATH of `env`: here and now,
+/// or in a root of its own, which is not there yet, by the shim.
+pub(super) fn push_programs(
+    record: &mut Record,
+    command: &str,
+    env: &[(String, String)],
+    own_root: bool,
+) -> Result<()> {
     if command.contains('/') {
-        return Ok(command.into());
+        record.push("program", command);
+        return Ok(());
     }
     let path = env.iter().rev().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, value)| value);
     let executable = |file: &String| {
         let access = rustix::fs::access(file.as_str(), rustix::fs::Access::EXEC_OK);
         access.is_ok() && Path::new(file).is_file()
     };
-    let candidates = path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| format!("{dir}/{command}"));
-    candidates.into_iter().find(executable).ok_or_else(|| {
+    let mut candidates = path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| format!("{dir}/{command}"));
+    if own_root {
+        candidates.for_each(|file| record.push("program", file));
+        return Ok(());
+    }
+    let found = candidates.find(executable).ok_or_else(|| {
         HostError::Invalid(format!(
             "command {command:?} not found in {path}; write an absolute path, or set PATH in the task's env"
         ))
-    })
+    })?;
+    record.push("program", found);
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! Users and groups of the machine, from `/etc/passwd` and `/etc/group`.
 
-use std::{fs, io};
+use std::{fs, io, path::Path};
 
 use longshore_core::error::{HostError, Result};
+use rustix::fs::AtFlags;
 
 use crate::failure::because;
 
@@ -35,6 +36,16 @@ pub(super) fn identity(user: Option<&str>) -> Result<Option<Identity>> {
         )));
     }
     Ok(Some(found))
+}
+
+/// Gives a task's directory for secrets, which others may not enter, to the user the task runs as. The task can
+/// write beside it: a link in its place is not followed.
+pub(super) fn give_secrets(dir: &Path, uid: u32) -> Result<()> {
+    let owner = Some(rustix::fs::Uid::from_raw(uid));
+    match rustix::fs::chownat(rustix::fs::CWD, dir, owner, None, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => Ok(()),
+        given => given.map_err(because(dir.display())),
+    }
 }
 
 fn find(user: &str, passwd: &str, group: &str) -> Option<Identity> {

@@ -11,12 +11,12 @@ use longshore_linux::process::Supervisor;
 
 use crate::support::{Scene, alive, is_root, number_in, shell};
 
-fn request(script: &str, tty: bool) -> ExecRequest {
+pub fn request(script: &str, tty: bool) -> ExecRequest {
     let command = ["sh", "-c", script].map(String::from).to_vec();
     ExecRequest { command, tty, env: vec![("EXTRA".into(), "x".into())], ..ExecRequest::default() }
 }
 
-async fn attach(scene: &Scene, supervisor: &Supervisor, id: &str, request: &ExecRequest) -> ExecStream {
+pub async fn attach(scene: &Scene, supervisor: &Supervisor, id: &str, request: &ExecRequest) -> ExecStream {
     let session = supervisor.prepare_exec(&scene.caller, id, request).await.unwrap();
     let stream = supervisor.attach_exec(&scene.caller, &session).await.unwrap();
     assert!(matches!(supervisor.attach_exec(&scene.caller, &session).await, Err(HostError::NotFound(_))));
@@ -24,7 +24,7 @@ async fn attach(scene: &Scene, supervisor: &Supervisor, id: &str, request: &Exec
 }
 
 /// All output and the end.
-async fn finish(stream: &mut ExecStream) -> (String, String, ExitStatus) {
+pub async fn finish(stream: &mut ExecStream) -> (String, String, ExitStatus) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {
         match stream.output.next().await.unwrap().unwrap() {

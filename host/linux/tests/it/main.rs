@@ -6,6 +6,7 @@ mod components;
 mod docker;
 mod exec;
 mod files;
+mod isolation;
 mod network;
 mod ports;
 mod processes;

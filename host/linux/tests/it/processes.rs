@@ -6,7 +6,7 @@ use longshore_core::{
     caller::{Caller, DriverName},
     error::HostError,
     exec::ExecRequest,
-    process::{Isolation, ProcessSpec, Processes},
+    process::{ProcessSpec, Processes},
     workload::{Limits, LogLimits, RunState},
 };
 use longshore_linux::cgroup::Cgroups;
@@ -104,7 +104,6 @@ async fn a_start_that_cannot_work_says_why_and_leaves_nothing() {
         (with(&|s| s.args.push("a\0b".into())), "holds a NUL character"),
         (with(&|s| s.env.push(("A=B".into(), "".into()))), "cannot name an environment variable"),
         (with(&|s| s.options.extend([option.clone()])), "unknown option \"nice\""),
-        (with(&|s| s.isolation = Some(Isolation::default())), "unavailable: this host does not isolate processes yet"),
     ];
     for (spec, expected) in cases {
         let error = supervisor.spawn(&scene.caller, &spec).await.unwrap_err().to_string();

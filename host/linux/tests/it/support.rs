@@ -1,6 +1,7 @@
 //! A task on a scratch directory, and ways to look at the machine from outside.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -10,6 +11,7 @@ use std::{
 
 use longshore_core::{
     caller::{AllocId, Caller, DriverName, TaskDirs, TaskId, TaskScope},
+    policy::Policy,
     process::{ProcessSpec, Processes},
     workload::{ExitStatus, LogLimits},
 };
@@ -22,6 +24,7 @@ pub const PART: &str = "LONGSHORE_TEST_PART";
 pub struct Scene {
     pub dir: PathBuf,
     pub caller: Caller,
+    pub policies: BTreeMap<DriverName, Policy>,
     _scratch: Option<tempfile::TempDir>,
 }
 
@@ -40,7 +43,7 @@ impl Scene {
             fs::create_dir_all(made).unwrap();
         }
         let caller = Caller { driver: DriverName("raw_exec".into()), task: Some(scope) };
-        Self { dir: dir.into(), caller, _scratch: None }
+        Self { dir: dir.into(), caller, policies: BTreeMap::new(), _scratch: None }
     }
 
     pub fn supervisor(&self) -> Supervisor {
@@ -48,7 +51,7 @@ impl Scene {
     }
 
     pub fn supervisor_with(&self, cgroups: Cgroups) -> Supervisor {
-        Supervisor::open(&self.dir.join("state"), Arc::new(cgroups)).unwrap()
+        Supervisor::open(&self.dir.join("state"), Arc::new(cgroups), self.policies.clone()).unwrap()
     }
 
     pub fn scope(&self) -> &TaskScope {

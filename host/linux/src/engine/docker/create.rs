@@ -16,6 +16,7 @@ use super::{
     owner::{Owner, is_id, not_found},
     seccomp,
 };
+use crate::sources::Source;
 
 /// How often a name in use is cleared and taken again.
 const ATTEMPTS: u32 = 5;
@@ -72,6 +73,27 @@ impl Docker {
             "container name {:?} is in use again and again; another agent with this one's state?",
             spec.name
         )))
+    }
+
+    /// The mounts with bind sources resolved, and those sources.
+    async fn resolve_mounts(
+        &self,
+        caller: &Caller,
+        scope: &TaskScope,
+        mounts: &[Mount],
+    ) -> Result<(Vec<Mount>, Vec<Source>)> {
+        let policy = self.policy(&caller.driver);
+        let (mut resolved, mut sources) = (Vec::new(), Vec::new());
+        for mount in mounts {
+            let mut mount = mount.clone();
+            if mount.kind.is_bind() {
+                let source = Source::follow(&policy, scope, &mount.source).await?;
+                mount.source = source.text()?;
+                sources.push(source);
+            }
+            resolved.push(mount);
+        }
+        Ok((resolved, sources))
     }
 
     /// The name is taken: the id if it is by a running container of the same task, none when it was freed.

@@ -22,7 +22,9 @@ const SLACK: Duration = Duration::from_secs(30);
 impl Docker {
     pub(super) async fn start_container(&self, caller: &Caller, id: &str) -> Result<()> {
         let owner = self.own(caller, id).await?;
-        self.check_sources(&owner).await?;
+        for source in &owner.sources {
+            source.check_again().await?;
+        }
         let started =
             self.engine.retry(|client| async move { client.start_container(id, None::<StartContainerOptions>).await });
         let named = |error: String| format!("Failed to start container {}: {error}", id.get(..12).unwrap_or(id));

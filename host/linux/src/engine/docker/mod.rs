@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `connect` | where the engine is, how its errors read, what is tried again |
 //! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
-//! | `body`, `sources`, `seccomp` | a [`ContainerSpec`] as the engine's create document; where bind mounts truly lead; profiles |
+//! | `body`, `seccomp` | a [`ContainerSpec`] as the engine's create document; profiles |
 //! | `create`, `lifecycle`, `inspect`, `wait`, `usage` | the calls, by stage of a container's life |
 //! | `exec`, `logs` | the streams, over `wire` and `frames` |
 //! | `images` | find, pull with the operator's credentials, load, collect |
@@ -26,7 +26,6 @@ mod lifecycle;
 mod logs;
 mod owner;
 mod seccomp;
-mod sources;
 mod usage;
 mod wait;
 mod wire;

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,6 +17,7 @@ use longshore_core::{
 };
 
 use super::Docker;
+use crate::sources::Source;
 
 /// What is remembered of a container of this agent.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Owner {
     pub(super) driver: DriverName,
     pub(super) task: TaskId,
     /// Bind sources as they were resolved at creation; empty when another agent process created it.
-    pub(super) sources: Vec<(PathBuf, PathBuf)>,
+    pub(super) sources: Vec<Source>,
 }
 
 /// The agent's id and what it knows of its containers, by full id.

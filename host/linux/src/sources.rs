@@ -1,0 +1,70 @@
+//! Where bind mounts truly lead. Policy has read their text; here the links in them are followed, and what
+//! they lead to must be allowed as well. Engine and kernel are given the resolved path, and a link put in later is
+//! not followed either: an engine's container is looked at again just before its start, and the shim follows none.
+
+use std::path::{Path, PathBuf};
+
+use longshore_core::{
+    caller::TaskScope,
+    error::{HostError, Result},
+    policy::{Policy, normalise},
+};
+
+/// A bind source as it was written and as it was resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) written: PathBuf,
+    pub(crate) real: PathBuf,
+}
+
+impl Source {
+    /// Follows the links in a path that policy has read, and has policy read where they lead.
+    pub(crate) async fn follow(policy: &Policy, scope: &TaskScope, path: &str) -> Result<Self> {
+        let written = normalise(Path::new(path))?;
+        let real = resolve(&written).await?;
+        check(policy, scope, &written, &real).await?;
+        Ok(Self { written, real })
+    }
+
+    /// Refuses to go on when the source no longer is what it was.
+    pub(crate) async fn check_again(&self) -> Result<()> {
+        if resolve(&self.written).await? == self.real && resolve(&self.real).await? == self.real {
+            return Ok(());
+        }
+        Err(HostError::Denied(format!(
+            "host path \"{}\" was replaced by a link after the container was created",
+            self.written.display()
+        )))
+    }
+
+    /// The resolved path, for those who speak text.
+    pub(crate) fn text(&self) -> Result<String> {
+        let text = self.real.to_str().map(str::to_owned);
+        text.ok_or_else(|| HostError::Invalid(format!("host path {:?} is not UTF-8", self.real)))
+    }
+}
+
+async fn resolve(path: &Path) -> Result<PathBuf> {
+    tokio::fs::canonicalize(path)
+        .await
+        .map_err(|error| HostError::Invalid(format!("cannot mount host path \"{}\": {error}", path.display())))
+}
+
+async fn check(policy: &Policy, scope: &TaskScope, written: &Path, real: &Path) -> Result<()> {
+    if written == real || policy.allows_outside(real) {
+        return policy.check_host_path(real, scope);
+    }
+    // The allocation and what the operator allows may be reached through links themselves.
+    let allowed = policy.allow_host_binds.iter().map(PathBuf::from);
+    for root in scope.dirs.roots().into_iter().map(Path::to_path_buf).chain(allowed) {
+        if root.is_absolute() && tokio::fs::canonicalize(&root).await.is_ok_and(|root| real.starts_with(root)) {
+            return Ok(());
+        }
+    }
+    Err(HostError::Denied(format!(
+        "host path \"{}\" leads through a link to \"{}\", which is outside the allocation; add {:?} to `allow_host_binds` in the policy of this driver",
+        written.display(),
+        real.display(),
+        real.display().to_string(),
+    )))
+}
