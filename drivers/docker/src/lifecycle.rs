@@ -159,10 +159,10 @@ fn own_network(config: &Config, task: &Task, container: &Container) -> Option<Dr
 mod tests {
     use std::{cell::RefCell, collections::BTreeSet};
 
-    use longshore_sdk::RunState;
+    use longshore_sdk::{RunState, sample::task};
 
     use super::*;
-    use crate::{settings::Settings, spec::tests::task};
+    use crate::settings::Settings;
 
     /// An engine that records calls and fails the ones it is told to, once each.
     struct Fake {

@@ -4,25 +4,18 @@
 use longshore_sdk::{
     Directories, Error, Task,
     host::{Mount, MountKind},
+    inside,
 };
 use serde_json::{Value, json};
 
 use crate::config::{self, Config};
 
-/// Where the task's directories are inside.
-pub const ALLOC_DIR: &str = "/alloc";
-/// The group's logs inside.
-const LOGS_DIR: &str = "/alloc/logs";
-/// `NOMAD_TASK_DIR` inside.
-pub const LOCAL_DIR: &str = "/local";
-/// `NOMAD_SECRETS_DIR` inside.
-pub const SECRETS_DIR: &str = "/secrets";
-
 /// All mounts that need no more than the contract's fields: the task's directories, its host volumes, binds and
 /// plain volumes. The others are engine options ([`engine_mounts`]).
 pub fn mounts(config: &Config, task: &Task, label: &str) -> Result<Vec<Mount>, Error> {
     let directories = &task.directories;
-    let mut all: Vec<_> = own(directories).into();
+    let mut all: Vec<_> = inside::shared(directories).into();
+    all.extend(inside::own(directories));
     all.extend(task.mounts.iter().cloned());
     for entry in config.volumes.iter().filter(|_| config.volume_driver.is_none()) {
         all.push(volume(entry, directories)?);
@@ -32,17 +25,6 @@ pub fn mounts(config: &Config, task: &Task, label: &str) -> Result<Vec<Mount>, E
     }
     all.iter_mut().filter(|mount| mount.kind == MountKind::Bind).for_each(|mount| relabel(mount, label));
     Ok(all)
-}
-
-/// The task's directories. Logs are the host's to write.
-fn own(directories: &Directories) -> [Mount; 4] {
-    let logs = format!("{}/logs", directories.alloc.trim_end_matches('/'));
-    [
-        bind(&directories.alloc, ALLOC_DIR),
-        Mount { read_only: true, ..bind(&logs, LOGS_DIR) },
-        bind(&directories.local, LOCAL_DIR),
-        bind(&directories.secrets, SECRETS_DIR),
-    ]
 }
 
 /// Mounts as the engine's own document has them: volumes of a driver or with options, memory of a size.
@@ -112,7 +94,7 @@ fn parts(entry: &str) -> Result<(&str, &str, &str), Error> {
 /// One entry of `volumes`: `source:target[:mode,…]`.
 fn volume(entry: &str, directories: &Directories) -> Result<Mount, Error> {
     let (source, target, modes) = parts(entry)?;
-    let mut mount = bind(&absolute(source, directories), target);
+    let mut mount = inside::bind(&absolute(source, directories), target);
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
         match mode {
             "ro" => mount.read_only = true,
@@ -137,7 +119,7 @@ fn mount(block: &config::Mount, directories: &Directories) -> Result<Mount, Erro
     if block.target.is_empty() {
         return Err(Error::invalid("a mount block needs a target"));
     }
-    let mut mount = bind(&block.source, &block.target);
+    let mut mount = inside::bind(&block.source, &block.target);
     mount.read_only = block.readonly;
     match kind(block) {
         "bind" => {
@@ -154,10 +136,6 @@ fn mount(block: &config::Mount, directories: &Directories) -> Result<Mount, Erro
     Ok(mount)
 }
 
-fn bind(source: &str, target: &str) -> Mount {
-    Mount { source: source.into(), target: target.into(), kind: MountKind::Bind, read_only: false, propagation: None }
-}
-
 /// Relative paths are below the task's directory.
 fn absolute(source: &str, directories: &Directories) -> String {
     if source.starts_with('/') {
@@ -169,10 +147,9 @@ fn absolute(source: &str, directories: &Directories) -> String {
 
 #[cfg(test)]
 mod tests {
-    use longshore_sdk::config::parse;
+    use longshore_sdk::{config::parse, sample::task};
 
     use super::*;
-    use crate::spec::tests::task;
 
     fn made(config: &str) -> Result<Vec<Mount>, Error> {
         let config: Config = parse("config", config)?;

@@ -211,10 +211,9 @@ fn endpoint(config: &Config, network: &ContainerNetwork) -> Result<Option<Value>
 
 #[cfg(test)]
 mod tests {
-    use longshore_sdk::config::parse;
+    use longshore_sdk::{config::parse, sample::task};
 
     use super::*;
-    use crate::spec::tests::task;
 
     fn made(config: &str, network: &ContainerNetwork) -> Result<Value, Error> {
         let parsed: Config = parse("config", config)?;

@@ -1,6 +1,6 @@
 //! CPU and memory.
 
-use longshore_sdk::{Error, Resources, host::Limits};
+use longshore_sdk::{Error, host::Limits, limits};
 
 use crate::spec::Given;
 
@@ -19,7 +19,7 @@ const DEFAULT_PERIOD: u32 = 100_000;
 /// Limits of the container.
 pub fn limits(given: &Given) -> Result<Limits, Error> {
     let (config, resources) = (given.config, &given.task.resources);
-    let (memory_mib, memory_reservation_mib) = memory(config.memory_hard_limit, resources)?;
+    let (memory_mib, memory_reservation_mib) = limits::memory(resources, config.memory_hard_limit)?;
     Ok(Limits {
         cpu_mhz: shares(resources.cpu_mhz, resources.node_cpu_mhz),
         cpu_hard_millicores: 0,
@@ -63,50 +63,12 @@ fn shares(mhz: u32, node_mhz: u32) -> u32 {
     scaled.clamp(MIN_SHARES, MAX_SHARES)
 }
 
-/// Hard limit and reservation in MiB; 0 is none. `u32::MAX` of `memory_max_mib` is "unlimited".
-fn memory(driver_hard: u32, resources: &Resources) -> Result<(u32, u32), Error> {
-    let soft = resources.memory_mib;
-    if resources.memory_max_mib == u32::MAX {
-        return Ok((0, soft));
-    }
-    match driver_hard.max(resources.memory_max_mib) {
-        0 => Ok((soft, 0)),
-        hard if hard < soft => {
-            Err(Error::invalid(format!("task memory requirements exceed driver hard limit of {hard} MB")))
-        }
-        hard => Ok((hard, soft)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use longshore_sdk::config::parse;
+    use longshore_sdk::{config::parse, sample::task};
 
     use super::*;
-    use crate::{settings::Settings, spec::tests::task};
-
-    fn resources(memory_mib: u32, memory_max_mib: u32) -> Resources {
-        Resources { cpu_mhz: 500, cpu_cores: vec![], node_cpu_mhz: 4000, memory_mib, memory_max_mib }
-    }
-
-    #[test]
-    fn memory_table_of_nomad() {
-        let table = [
-            (0, 10, 0, (10, 0)),
-            (20, 10, 0, (20, 10)),
-            (0, 10, 20, (20, 10)),
-            (30, 10, 20, (30, 10)),
-            (20, 10, 30, (30, 10)),
-            (20, 10, u32::MAX, (0, 10)),
-            (0, 0, 0, (0, 0)),
-            (20, 0, 0, (20, 0)),
-        ];
-        for (hard, memory_mib, max, expected) in table {
-            assert_eq!(memory(hard, &resources(memory_mib, max)), Ok(expected), "{hard} {memory_mib} {max}");
-        }
-        let error = memory(6, &resources(17, 0)).unwrap_err();
-        assert_eq!(error.text(), "task memory requirements exceed driver hard limit of 6 MB");
-    }
+    use crate::settings::Settings;
 
     #[test]
     fn shares_are_mhz_until_the_machine_is_too_big() {
@@ -124,8 +86,7 @@ mod tests {
     }
 
     fn hard(config: &str) -> Result<Option<(u32, u64)>, Error> {
-        let (config, mut task) = (parse("config", config)?, task("{}"));
-        task.resources = resources(10, 0);
+        let (config, task) = (parse("config", config)?, task("{}"));
         hard_limit(&Given { config: &config, task: &task, settings: &Settings::default(), cpus: 2 })
     }
 

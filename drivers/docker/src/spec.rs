@@ -3,6 +3,7 @@
 use longshore_sdk::{
     Error, Task, env,
     host::containers::{ContainerNetwork, ContainerSpec},
+    inside,
 };
 
 use crate::{config::Config, image, mounts, network, options, ports, resources, settings::Settings};
@@ -37,14 +38,15 @@ pub struct Given<'a> {
 /// The whole container.
 pub fn container(given: &Given) -> Result<ContainerSpec, Error> {
     let Given { config, task, settings, .. } = *given;
+    let seen = |text: &String| inside::path(&task.directories, text);
     let network = network::choose(config.network_mode.as_deref(), &task.network)?;
     Ok(ContainerSpec {
         name: name(task),
         image: image::without_scheme(&config.image).into(),
-        entrypoint: config.entrypoint.clone(),
-        command: command(config)?,
+        entrypoint: config.entrypoint.iter().map(seen).collect(),
+        command: command(config)?.iter().map(seen).collect(),
         env: environment(config, task),
-        working_dir: config.work_dir.clone(),
+        working_dir: config.work_dir.as_ref().map(seen),
         user: task.user.clone(),
         hostname: hostname(config, &network)?,
         labels: labels(given),
@@ -77,10 +79,7 @@ fn command(config: &Config) -> Result<Vec<String>, Error> {
 
 /// The task's environment with the directories as it sees them.
 fn environment(config: &Config, task: &Task) -> Vec<longshore_sdk::KeyValue> {
-    let mut all = task.env.clone();
-    env::set(&mut all, "NOMAD_ALLOC_DIR", mounts::ALLOC_DIR);
-    env::set(&mut all, "NOMAD_TASK_DIR", mounts::LOCAL_DIR);
-    env::set(&mut all, "NOMAD_SECRETS_DIR", mounts::SECRETS_DIR);
+    let mut all = inside::environment(task);
     for (key, value) in ports::environment(&config.port_map) {
         env::set(&mut all, &key, value);
     }
@@ -121,39 +120,10 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use longshore_sdk::{Directories, Resources, TaskNetwork, TaskRef, config};
+mod tests {
+    use longshore_sdk::{config, sample::task};
 
     use super::*;
-
-    /// A task `web` of allocation `a1`, in host mode.
-    pub(crate) fn task(config: &str) -> Task {
-        Task {
-            identity: TaskRef { id: "a1/web".into(), name: "web".into(), alloc_id: "a1".into() },
-            origin: vec![],
-            config: config.into(),
-            env: env::list([("NOMAD_TASK_DIR", "/a/web/local"), ("KEY", "value")]),
-            user: None,
-            resources: Resources {
-                cpu_mhz: 500,
-                cpu_cores: vec![],
-                node_cpu_mhz: 4000,
-                memory_mib: 256,
-                memory_max_mib: 0,
-            },
-            ports: vec![],
-            network: TaskNetwork { mode: "host".into(), namespace_path: None, holder_container: None, hostname: None },
-            dns: None,
-            directories: Directories {
-                task: "/a/web".into(),
-                alloc: "/a/alloc".into(),
-                local: "/a/web/local".into(),
-                secrets: "/a/web/secrets".into(),
-            },
-            mounts: vec![],
-            devices: vec![],
-        }
-    }
 
     fn made(config: &str) -> Result<ContainerSpec, Error> {
         let (parsed, task) = (config::parse("config", config)?, task(config));
@@ -163,12 +133,12 @@ pub(crate) mod tests {
     #[test]
     fn a_usual_task() {
         let spec = made(
-            r#"{"image": "https://redis:7", "command": "redis-server", "args": ["--port", "1"], "labels": {"a": "b"}}"#,
+            r#"{"image": "https://redis:7", "command": "redis-server", "args": ["--dir", "/a/web/local/data"], "labels": {"a": "b"}}"#,
         )
         .unwrap();
         assert_eq!(spec.name, "web-a1");
         assert_eq!(spec.image, "redis:7");
-        assert_eq!(spec.command, ["redis-server", "--port", "1"]);
+        assert_eq!(spec.command, ["redis-server", "--dir", "/local/data"]);
         assert_eq!(env::get(&spec.env, "NOMAD_TASK_DIR"), Some("/local"));
         assert_eq!(env::get(&spec.env, "NOMAD_ALLOC_DIR"), Some("/alloc"));
         assert_eq!(env::get(&spec.env, "KEY"), Some("value"));

@@ -1,9 +1,6 @@
 //! A task as the process the host is asked for.
 
-use longshore_sdk::{
-    Error, Task,
-    host::{Limits, processes::ProcessSpec},
-};
+use longshore_sdk::{Error, Task, host::processes::ProcessSpec, limits};
 use serde::Deserialize;
 
 /// The `config` block of a task.
@@ -37,7 +34,7 @@ pub fn spec(config: Config, task: Task) -> Result<ProcessSpec, Error> {
         env: task.env,
         working_dir,
         user: task.user.filter(|user| !user.is_empty()),
-        limits: Limits { cpu_mhz: task.resources.cpu_mhz, cpu_cores: task.resources.cpu_cores, ..Limits::default() },
+        limits: limits::cpu(&task.resources),
         isolation: None,
         options: Vec::new(),
     })
@@ -45,36 +42,13 @@ pub fn spec(config: Config, task: Task) -> Result<ProcessSpec, Error> {
 
 #[cfg(test)]
 mod tests {
-    use longshore_sdk::{Directories, Resources, TaskNetwork, TaskRef, config, env};
+    use longshore_sdk::{config, env, sample};
 
     use super::*;
 
     fn task() -> Task {
-        Task {
-            identity: TaskRef { id: "a1/web".into(), name: "web".into(), alloc_id: "a1".into() },
-            origin: vec![],
-            config: "{}".into(),
-            env: env::list([("PATH", "/bin")]),
-            user: Some(String::new()),
-            resources: Resources {
-                cpu_mhz: 500,
-                cpu_cores: vec![1],
-                node_cpu_mhz: 4000,
-                memory_mib: 64,
-                memory_max_mib: 0,
-            },
-            ports: vec![],
-            network: TaskNetwork { mode: "host".into(), namespace_path: None, holder_container: None, hostname: None },
-            dns: None,
-            directories: Directories {
-                task: "/a/web".into(),
-                alloc: "/a/alloc".into(),
-                local: "/a/web/local".into(),
-                secrets: "/a/web/secrets".into(),
-            },
-            mounts: vec![],
-            devices: vec![],
-        }
+        let task = sample::task("{}");
+        Task { env: env::list([("PATH", "/bin")]), user: Some(String::new()), ..task }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use longshore_sdk::{
     Error, Port, Task,
     host::{
-        Limits, Mount, MountKind,
+        Limits, Mount,
         components::{ComponentKind, ComponentSpec},
     },
+    inside, limits,
 };
 use serde::Deserialize;
 
@@ -43,6 +44,7 @@ pub fn spec(config: Config, task: Task) -> Result<ComponentSpec, Error> {
     if config.component.is_empty() {
         return Err(Error::invalid("config.component names no file"));
     }
+    let seen = |arg: &String| inside::path(&task.directories, arg);
     Ok(ComponentSpec {
         name: task.identity.name.clone(),
         listen_address: listen_address(&config, &task)?,
@@ -50,17 +52,12 @@ pub fn spec(config: Config, task: Task) -> Result<ComponentSpec, Error> {
             Kind::Command => ComponentKind::Command,
             Kind::Http => ComponentKind::HttpProxy,
         },
-        args: std::iter::once(task.identity.name.clone()).chain(config.args.iter().cloned()).collect(),
-        env: environment(&task),
+        args: std::iter::once(task.identity.name.clone()).chain(config.args.iter().map(seen)).collect(),
+        env: inside::environment(&task),
         mounts: mounts(&config, &task)?,
         path: config.component,
         allow_outbound: config.allow_outbound,
-        limits: Limits {
-            cpu_mhz: task.resources.cpu_mhz,
-            cpu_cores: task.resources.cpu_cores,
-            memory_mib: task.resources.memory_mib,
-            ..Limits::default()
-        },
+        limits: Limits { memory_mib: task.resources.memory_mib, ..limits::cpu(&task.resources) },
     })
 }
 
@@ -94,23 +91,12 @@ fn address(port: &Port, task: &Task) -> String {
     if ip.contains(':') { format!("[{ip}]:{number}") } else { format!("{ip}:{number}") }
 }
 
-/// A component sees its directories where a container does.
-fn environment(task: &Task) -> Vec<longshore_sdk::KeyValue> {
-    let mut env = task.env.clone();
-    for (key, path) in [("NOMAD_ALLOC_DIR", "/alloc"), ("NOMAD_TASK_DIR", "/local"), ("NOMAD_SECRETS_DIR", "/secrets")]
-    {
-        longshore_sdk::env::set(&mut env, key, path);
-    }
-    env
-}
-
 fn mounts(config: &Config, task: &Task) -> Result<Vec<Mount>, Error> {
-    let directories = &task.directories;
-    let own = [(&directories.alloc, "/alloc"), (&directories.local, "/local"), (&directories.secrets, "/secrets")];
-    let mut all: Vec<_> = own.map(|(source, target)| bind(source, target, false)).into();
+    let mut all = vec![inside::bind(&task.directories.alloc, inside::ALLOC_DIR)];
+    all.extend(inside::own(&task.directories));
     all.extend(task.mounts.iter().cloned());
     for entry in &config.mounts {
-        all.push(mount(entry, &directories.task)?);
+        all.push(mount(entry, &task.directories.task)?);
     }
     Ok(all)
 }
@@ -124,18 +110,15 @@ fn mount(entry: &str, task_directory: &str) -> Result<Mount, Error> {
         }
     };
     if source.starts_with('/') {
-        return Ok(bind(source, target, read_only));
+        return Ok(Mount { read_only, ..inside::bind(source, target) });
     }
-    Ok(bind(&format!("{}/{source}", task_directory.trim_end_matches('/')), target, read_only))
-}
-
-fn bind(source: &str, target: &str, read_only: bool) -> Mount {
-    Mount { source: source.into(), target: target.into(), kind: MountKind::Bind, read_only, propagation: None }
+    let source = format!("{}/{source}", task_directory.trim_end_matches('/'));
+    Ok(Mount { read_only, ..inside::bind(&source, target) })
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_sdk::{Directories, Resources, TaskNetwork, TaskRef, config, env, host::Protocol};
+    use longshore_sdk::{config, env, host::Protocol, sample};
 
     use super::*;
 
@@ -144,31 +127,7 @@ mod tests {
     }
 
     fn task(ports: Vec<Port>) -> Task {
-        Task {
-            identity: TaskRef { id: "a1/web".into(), name: "web".into(), alloc_id: "a1".into() },
-            origin: vec![],
-            config: "{}".into(),
-            env: vec![],
-            user: None,
-            resources: Resources {
-                cpu_mhz: 500,
-                cpu_cores: vec![],
-                node_cpu_mhz: 4000,
-                memory_mib: 64,
-                memory_max_mib: 0,
-            },
-            ports,
-            network: TaskNetwork { mode: "host".into(), namespace_path: None, holder_container: None, hostname: None },
-            dns: None,
-            directories: Directories {
-                task: "/a/web".into(),
-                alloc: "/a/alloc".into(),
-                local: "/a/web/local".into(),
-                secrets: "/a/web/secrets".into(),
-            },
-            mounts: vec![],
-            devices: vec![],
-        }
+        Task { ports, ..sample::task("{}") }
     }
 
     fn made(text: &str, task: Task) -> Result<ComponentSpec, Error> {
@@ -213,8 +172,9 @@ mod tests {
         assert_eq!((spec.path.as_str(), &spec.kind), ("local/a.wasm", &ComponentKind::Command));
         assert_eq!(spec.args, ["web", "-v"]);
         assert_eq!(env::get(&spec.env, "NOMAD_TASK_DIR"), Some("/local"));
-        assert_eq!(spec.limits.memory_mib, 64);
-        assert_eq!(spec.mounts[3..], [bind("/a/web/local/www", "/www", true), bind("/srv", "/srv", false)]);
+        assert_eq!(spec.limits.memory_mib, 256);
+        let www = Mount { read_only: true, ..inside::bind("/a/web/local/www", "/www") };
+        assert_eq!(spec.mounts[3..], [www, inside::bind("/srv", "/srv")]);
         assert!(made(r#"{"component": "a", "mounts": ["x"]}"#, task(vec![])).is_err());
     }
 

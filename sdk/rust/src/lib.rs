@@ -22,6 +22,10 @@
 //!    its siblings make them; `?` turns one into a [`StartError`] that may be tried again exactly when
 //!    trying again can help.
 //!
+//! What drivers have in common is here once: [`process`] for tasks that are one process, [`chroot`] for processes
+//! with a root directory of their own, [`inside`] for tasks that see other paths than the host, [`limits`] for what a
+//! job file promises, [`sample`] for tests.
+//!
 //! The bindings also compile natively, so that a driver's logic is tested with `cargo test`; only calling the
 //! host needs a host.
 //!
@@ -44,12 +48,17 @@
 //! ```
 
 pub mod bindings;
+pub mod chroot;
 pub mod config;
 mod defaults;
 pub mod env;
 mod error;
 mod export;
 pub mod handle;
+pub mod inside;
+pub mod limits;
+pub mod process;
+pub mod sample;
 
 /// What the host offers; the grant each interface needs is in its documentation.
 pub mod host {
