@@ -5,53 +5,70 @@
 //! build machines have no wasm target.
 
 use std::{
-    env, error, fs,
+    env, error, fs, io,
     path::{Path, PathBuf},
 };
-
-/// Names as job files write them, and the packages that hold them.
-const DRIVERS: [(&str, &str); 3] = [
-    ("docker", "longshore-driver-docker"),
-    ("raw_exec", "longshore-driver-raw-exec"),
-    ("wasm", "longshore-driver-wasm"),
-];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LONGSHORE_DRIVERS");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this through cargo")?);
+    let workspace = Path::new("../..").canonicalize()?;
+    let folders = folders(&workspace.join("drivers"))?;
     let components = match env::var_os("LONGSHORE_DRIVERS") {
-        Some(directory) => prebuilt(Path::new(&directory))?,
-        None => build(&out)?,
+        Some(directory) => prebuilt(Path::new(&directory), &folders)?,
+        None => build(&workspace, &folders, &out)?,
     };
     let mut table = String::from("[\n");
-    for ((name, _), component) in DRIVERS.into_iter().zip(components) {
+    for (folder, component) in folders.iter().zip(components) {
+        let name = name(folder);
         let file = out.join(format!("{name}.wasm"));
-        // Made anew, never written in place: a build folder may be a hard-linked copy of another's.
-        let fresh = out.join(format!("{name}.wasm.new"));
-        fs::write(&fresh, component)?;
-        fs::rename(&fresh, &file)?;
+        replace(&file, &component)?;
         table.push_str(&format!("    ({name:?}, include_bytes!({file:?})),\n"));
     }
-    fs::write(out.join("drivers.rs"), table + "]\n")?;
-    Ok(())
+    Ok(replace(&out.join("drivers.rs"), table + "]\n")?)
 }
 
-fn prebuilt(directory: &Path) -> Result<Vec<Vec<u8>>, Box<dyn error::Error>> {
+/// Makes a file anew, never written in place: a build folder may be a hard-linked copy of another's.
+fn replace(file: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let fresh = file.with_extension("new");
+    fs::write(&fresh, content)?;
+    fs::rename(fresh, file)
+}
+
+/// The drivers there are: a folder each, sorted.
+fn folders(drivers: &Path) -> Result<Vec<String>, Box<dyn error::Error>> {
+    println!("cargo:rerun-if-changed={}", drivers.display());
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(drivers)? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").exists() {
+            folders.push(entry.file_name().into_string().map_err(|name| format!("{name:?} is not UTF-8"))?);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// A driver's name, as job files write it.
+fn name(folder: &str) -> String {
+    folder.replace('-', "_")
+}
+
+fn prebuilt(directory: &Path, folders: &[String]) -> Result<Vec<Vec<u8>>, Box<dyn error::Error>> {
     println!("cargo:rerun-if-changed={}", directory.display());
-    let read = |(name, _)| {
-        let file = directory.join(format!("{name}.wasm"));
+    let read = |folder: &String| {
+        let file = directory.join(format!("{}.wasm", name(folder)));
         fs::read(&file).map_err(|error| format!("LONGSHORE_DRIVERS: cannot read {}: {error}", file.display()).into())
     };
-    DRIVERS.into_iter().map(read).collect()
+    folders.iter().map(read).collect()
 }
 
-fn build(out: &Path) -> Result<Vec<Vec<u8>>, Box<dyn error::Error>> {
-    let workspace = Path::new("../..").canonicalize()?;
-    for source in ["Cargo.toml", "Cargo.lock", "sdk/rust", "wit", "drivers/docker", "drivers/raw-exec", "drivers/wasm"]
-    {
+fn build(workspace: &Path, folders: &[String], out: &Path) -> Result<Vec<Vec<u8>>, Box<dyn error::Error>> {
+    for source in ["Cargo.toml", "Cargo.lock", "sdk/rust", "wit"] {
         println!("cargo:rerun-if-changed={}", workspace.join(source).display());
     }
-    let packages = DRIVERS.map(|(_, package)| package);
-    Ok(xtask::component::build_packages(&workspace, &packages, &out.join("drivers"))?)
+    let packages: Vec<_> = folders.iter().map(|folder| format!("longshore-driver-{folder}")).collect();
+    let packages: Vec<_> = packages.iter().map(String::as_str).collect();
+    Ok(xtask::component::build_packages(workspace, &packages, &out.join("drivers"))?)
 }

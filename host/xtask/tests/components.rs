@@ -47,14 +47,19 @@ fn exports(optional: &[&str]) -> Vec<String> {
 
 #[test]
 fn first_party_drivers_import_what_they_use_and_no_wasi() {
-    let packages = ["longshore-driver-docker", "longshore-driver-raw-exec", "longshore-driver-wasm"];
-    let built = xtask::component::build_packages(&workspace(), &packages, &scratch("drivers")).unwrap();
-    let expected: [(&[&str], &[&str]); 3] = [
-        (&["containers", "images", "settings"], &["exec", "network", "signals"]),
-        (&["processes"], &["exec", "signals"]),
-        (&["components"], &[]),
+    let expected: [(&str, &[&str], &[&str]); 7] = [
+        ("docker", &["containers", "images", "settings"], &["exec", "network", "signals"]),
+        ("exec", &["processes", "settings"], &["exec", "signals"]),
+        ("java", &["processes", "settings"], &["exec", "signals"]),
+        ("mock", &["processes"], &["signals"]),
+        ("qemu", &["files", "processes", "settings"], &["exec", "signals"]),
+        ("raw-exec", &["processes"], &["exec", "signals"]),
+        ("wasm", &["components"], &[]),
     ];
-    for ((package, component), (imported, exported)) in packages.iter().zip(&built).zip(expected) {
+    let packages = expected.map(|(folder, ..)| format!("longshore-driver-{folder}"));
+    let packages = packages.each_ref().map(String::as_str);
+    let built = xtask::component::build_packages(&workspace(), &packages, &scratch("drivers")).unwrap();
+    for ((package, imported, exported), component) in expected.into_iter().zip(&built) {
         let (imports, told) = interfaces(component);
         assert_eq!(functions(imports), host(imported), "{package}");
         assert_eq!(told, exports(exported), "{package}");

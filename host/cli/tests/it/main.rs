@@ -8,12 +8,16 @@
 mod api;
 mod docker;
 mod docker_options;
+mod exec;
 mod harness;
 mod help;
+mod java;
 mod jobs;
 mod life;
+mod mock;
 mod network;
 mod podman;
+mod qemu;
 mod raw_exec;
 mod refusals;
 mod tcp;
