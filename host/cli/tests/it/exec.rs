@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::harness::{Station, eventually, lives, processes_with, run};
+use crate::{
+    harness::{Station, eventually, lives, processes_with, run},
+    network::Net,
+};
 
 /// A job of one task that runs a script.
 fn job(script: &str, group: &str, task: &str) -> String {
@@ -80,7 +83,8 @@ fn a_task_is_alone_in_a_root_of_its_own() {
 
 #[test]
 fn a_task_in_a_bridge_group_has_the_groups_network_only() {
-    let station = Station::with("", &[]);
+    let net = Net::start(60);
+    let station = &net.station;
     let group = "network {\n      mode = \"bridge\"\n      port \"http\" { to = 8080 }\n    }";
     let script = "cat /proc/net/dev; exec sleep 600";
     let alloc = station.run_job("apart", &job(script, group, ""));
@@ -96,6 +100,8 @@ fn a_task_in_a_bridge_group_has_the_groups_network_only() {
         station.get(&format!("/v1/allocation/{alloc}"))["NetworkStatus"]["Address"].as_str().unwrap().to_owned();
     let seen = run("nsenter", &["-t", &pid.to_string(), "-n", "ip", "-o", "addr", "show", "eth0"]).ok();
     assert!(seen.contains(&format!("inet {address}/")), "{address}: {seen}");
+    let hosts = station.cli(&["alloc", "exec", &alloc[..8], "cat", "/etc/hosts"]).ok();
+    assert!(hosts.contains(&address), "{hosts}");
     station.cli(&["job", "stop", "apart"]).ok();
 }
 

@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// An agent whose bridge no other test has. Removed with it.
-struct Net {
-    station: Station,
+pub struct Net {
+    pub station: Station,
     bridge: String,
 }
 
 impl Net {
-    fn start(number: u8) -> Self {
+    pub fn start(number: u8) -> Self {
         let mut net = Self::prepare(number);
         net.station.launch();
         net
