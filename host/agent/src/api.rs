@@ -23,6 +23,7 @@ mod jobs;
 mod logs;
 mod networks;
 mod nodes;
+mod search;
 mod serve;
 
 use std::sync::Arc;
@@ -133,6 +134,8 @@ fn machine_routes() -> Router<Api> {
         .route("/v1/agent/health", get(agent::health))
         .route("/v1/status/leader", get(agent::leader))
         .route("/v1/status/peers", get(agent::peers))
+        .route("/v1/client/stats", get(nodes::stats))
+        .route("/v1/search", write(search::search))
         .route("/v1/regions", get(agent::regions))
         .route("/v1/namespaces", get(agent::namespaces))
 }

@@ -45,7 +45,9 @@ pub(crate) fn attributes() -> BTreeMap<String, String> {
     if let Some(release) = read_line("/proc/sys/kernel/osrelease") {
         found.insert("kernel.version".into(), release);
     }
-    if let Some(bytes) = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total_memory) {
+    if let Some(bytes) =
+        fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(|text| memory_line(text, "MemTotal"))
+    {
         found.insert("memory.totalbytes".into(), bytes.to_string());
     }
     found
@@ -61,9 +63,51 @@ fn architecture() -> &'static str {
     }
 }
 
-fn total_memory(meminfo: &str) -> Option<u64> {
-    let kib = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// A line of `/proc/meminfo`, in bytes.
+fn memory_line(meminfo: &str, name: &str) -> Option<u64> {
+    let kib = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     kib.trim().trim_end_matches("kB").trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Memory of the machine in bytes: all, what tasks can have, what nobody uses. 0 where it is not known.
+pub(crate) fn memory() -> [u64; 3] {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    ["MemTotal", "MemAvailable", "MemFree"].map(|name| memory_line(&text, name).unwrap_or(0))
+}
+
+/// Seconds since it started; 0 where that is not known.
+pub(crate) fn uptime() -> u64 {
+    let text = read_line("/proc/uptime").unwrap_or_default();
+    text.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
+}
+
+/// What a processor did since the machine started, in ticks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Busy {
+    /// `cpu0`, ….
+    pub name: String,
+    /// For programs.
+    pub user: u64,
+    /// For the kernel.
+    pub system: u64,
+    /// Nothing, or waiting for disks.
+    pub idle: u64,
+}
+
+/// What every processor did.
+pub(crate) fn busy() -> Vec<Busy> {
+    busy_in(&fs::read_to_string("/proc/stat").unwrap_or_default())
+}
+
+fn busy_in(stat: &str) -> Vec<Busy> {
+    let processor = |line: &str| {
+        let mut words = line.split_whitespace();
+        let name = words.next().filter(|name| name.len() > "cpu".len() && name.starts_with("cpu"))?.to_owned();
+        let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+        let [user, nice, system, idle, wait, hard, soft, ..] = ticks[..] else { return None };
+        Some(Busy { name, user: user + nice, system: system + hard + soft, idle: idle + wait })
+    };
+    stat.lines().filter_map(processor).collect()
 }
 
 fn read_line(path: &str) -> Option<String> {
@@ -85,7 +129,14 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        assert_eq!(total_memory("MemTotal:        1024 kB\nMemFree: 1 kB\n"), Some(1 << 20));
-        assert_eq!(total_memory("MemFree: 1 kB\n"), None);
+        assert_eq!(memory_line("MemTotal:        1024 kB\nMemFree: 1 kB\n", "MemTotal"), Some(1 << 20));
+        assert_eq!(memory_line("MemFree: 1 kB\n", "MemTotal"), None);
+    }
+
+    #[test]
+    fn what_processors_did_is_read_line_by_line() {
+        let text = "cpu  9 9 9 9 9 9 9 0 0 0\ncpu0 1 2 3 4 5 6 7 0 0 0\nintr 5\n";
+        assert_eq!(busy_in(text), [Busy { name: "cpu0".into(), user: 3, system: 16, idle: 9 }]);
+        assert_eq!(busy_in("cpu1 1 2\n"), []);
     }
 }

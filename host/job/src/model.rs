@@ -85,6 +85,8 @@ pub struct Job {
     pub stop: bool,
     /// `pending`, `running` or `dead`. Set by the agent.
     pub status: String,
+    /// Whether a deployment of it succeeded; there are none yet. Set by the agent.
+    pub stable: bool,
     /// Counts submissions that changed the job, from 0. Set by the agent.
     pub version: u64,
     /// Unix time of submission in nanoseconds. Set by the agent.
@@ -123,6 +125,7 @@ impl Default for Job {
             task_groups: Vec::new(),
             stop: false,
             status: String::new(),
+            stable: false,
             version: 0,
             submit_time: 0,
             create_index: 0,

@@ -8,12 +8,14 @@ mod evaluation;
 mod job;
 mod network;
 mod node;
+mod search;
 mod usage;
 
 use std::time::SystemTime;
 
 pub use allocation::{
-    AllocStub, AllocatedPort, AllocatedResources, AllocatedTask, Allocation, NetworkStatus, TaskEvent, TaskState,
+    AllocStub, AllocatedPort, AllocatedResources, AllocatedTask, Allocation, NetworkStatus, Resources, TaskEvent,
+    TaskState,
 };
 pub use evaluation::{Acknowledged, Evaluation};
 pub use job::{
@@ -22,7 +24,8 @@ pub use job::{
 };
 pub use network::{AllocNetwork, BridgeLink, HostPortDocument, MappedPort, Namespace, TaskListener};
 pub use node::{DriverDocument, DriverHealth, Node, NodeStub};
-pub use usage::{AllocUsage, CpuStats, MemoryStats, ResourceUsage, TaskUsage};
+pub use search::{SearchRequest, SearchResponse};
+pub use usage::{AllocUsage, CpuStats, HostCpu, HostMemory, HostUsage, MemoryStats, ResourceUsage, TaskUsage};
 
 /// Go's zero time, which stands for "not yet".
 pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";

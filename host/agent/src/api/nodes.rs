@@ -1,12 +1,21 @@
 //! `/v1/node…`: this machine, the only one.
 
-use axum::extract::{Path, State};
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
 
 use super::{
     Api,
     answer::{Answer, Query, Read, Refused, Result},
-    document::{AllocStub, Node, NodeStub},
+    document::{Allocation, HostUsage, Node, NodeStub},
 };
+use crate::machine;
+
+/// Between two looks at the processors.
+const BETWEEN: Duration = Duration::from_millis(200);
 
 pub(super) async fn list(State(api): State<Api>, Query(read): Query<Read>) -> Answer<Vec<NodeStub>> {
     let index = read.hold(&api).await;
@@ -25,15 +34,23 @@ pub(super) async fn read(
     Ok(Answer { index, body: Node::of(&node, index) })
 }
 
+/// Whole ones: clients look into the job of each.
 pub(super) async fn allocations(
     State(api): State<Api>,
     Path(id): Path<String>,
     Query(read): Query<Read>,
-) -> Result<Answer<Vec<AllocStub>>> {
+) -> Result<Answer<Vec<Allocation>>> {
     let index = read.hold(&api).await;
     let node = this(&api, &id)?;
-    let body = api.agent.allocations("").iter().map(|alloc| AllocStub::of(alloc, &node)).collect();
+    let body = api.agent.allocations("").iter().map(|alloc| Allocation::of(alloc, &node)).collect();
     Ok(Answer { index, body })
+}
+
+/// What all that runs here uses; there is no other machine to ask about.
+pub(super) async fn stats() -> Json<HostUsage> {
+    let before = machine::busy();
+    tokio::time::sleep(BETWEEN).await;
+    Json(HostUsage::of(&before, &machine::busy()))
 }
 
 fn this(api: &Api, id: &str) -> Result<crate::Node> {

@@ -71,6 +71,9 @@ fn the_paths_every_client_asks_first_are_answered() {
     assert_eq!(whole["Status"], "ready");
     assert!(whole["NodeResources"]["Memory"]["MemoryMB"].as_u64().unwrap() > 0);
     assert!(whole["Drivers"]["raw_exec"]["Healthy"].is_boolean(), "{whole}");
+    let usage = station.get("/v1/client/stats");
+    assert!(usage["Memory"]["Used"].as_u64().unwrap() < usage["Memory"]["Total"].as_u64().unwrap(), "{usage}");
+    assert!(usage["CPU"][0]["Idle"].as_f64().unwrap() <= 100.0 && usage["Uptime"].as_u64().unwrap() > 0, "{usage}");
 }
 
 #[test]
@@ -95,6 +98,25 @@ fn a_submitted_job_is_seen_by_every_path() {
     assert_eq!(whole["Job"]["ID"], "sleep");
     assert_eq!(whole["ClientStatus"], "running");
     assert_eq!(whole["TaskStates"]["t"]["State"], "running");
+    assert_eq!(whole["TaskResources"]["t"]["MemoryMB"], 300);
+    assert_eq!((&whole["Resources"]["MemoryMB"], &whole["Resources"]["DiskMB"]), (&300.into(), &300.into()));
+    let here = station.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned();
+    assert_eq!(station.get(&format!("/v1/node/{here}/allocations"))[0]["Job"]["ID"], "sleep");
+    assert_eq!(station.get("/v1/job/sleep/versions")["Versions"][0]["Stable"], false);
+    for (prefix, context, kind, found) in [
+        ("sl", "all", "jobs", "sleep"),
+        (&alloc[..8], "all", "allocs", &alloc),
+        (&alloc[..8], "allocs", "allocs", &alloc),
+        (id, "", "evals", id),
+        (&here, "nodes", "nodes", &here),
+    ] {
+        let body = format!("{{\"Prefix\": \"{prefix}\", \"Context\": \"{context}\"}}");
+        let (status, body) = station.request("PUT", "/v1/search", &body);
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, "200");
+        assert_eq!(answer["Matches"][kind][0], found, "{answer}");
+        assert_eq!(answer["Truncations"][kind], false);
+    }
     assert_eq!(station.get(&format!("/v1/allocations?prefix={}", &alloc[..8]))[0]["ID"], alloc.as_str());
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_job::model::Job;
+use longshore_job::model::{Job, Network};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -75,6 +75,10 @@ pub struct Allocation {
     pub job: Option<Job>,
     /// What it was given.
     pub allocated_resources: AllocatedResources,
+    /// The same of the whole, in the form before Nomad 0.9, which clients still show.
+    pub resources: Resources,
+    /// The same by task, in the form before Nomad 0.9.
+    pub task_resources: BTreeMap<String, Resources>,
     /// Its network; null in host mode.
     pub network_status: Option<NetworkStatus>,
     /// Its directory on the host. Ours alone.
@@ -105,6 +109,24 @@ pub struct AllocatedTask {
     pub devices: Vec<Value>,
 }
 
+/// What was given, in the form before Nomad 0.9.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// MHz.
+    #[serde(rename = "CPU")]
+    pub cpu: u64,
+    /// MiB.
+    #[serde(rename = "MemoryMB")]
+    pub memory_mib: u64,
+    /// MiB when there is some to spare.
+    #[serde(rename = "MemoryMaxMB")]
+    pub memory_max_mib: i64,
+    /// MiB; of a task 0, for it is the group's.
+    #[serde(rename = "DiskMB")]
+    pub disk_mib: u64,
+}
+
 /// Processor.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -132,8 +154,8 @@ pub struct SharedResources {
     /// Space for its directory, MiB.
     #[serde(rename = "DiskMB")]
     pub disk_mib: u64,
-    /// None: see `ports`.
-    pub networks: Vec<Value>,
+    /// Those of the group, with the ports as they were assigned.
+    pub networks: Vec<Network>,
     /// Its ports.
     pub ports: Vec<AllocatedPort>,
 }
@@ -242,10 +264,22 @@ impl AllocStub {
 impl Allocation {
     /// The whole document of an allocation on this machine.
     pub fn of(alloc: &status::Allocation, node: &status::Node) -> Self {
+        let allocated_resources = AllocatedResources::of(alloc);
+        let tasks = allocated_resources.tasks.iter();
+        let task_resources: BTreeMap<_, Resources> = tasks.map(|(name, given)| (name.clone(), given.into())).collect();
+        let all = || task_resources.values();
+        let resources = Resources {
+            cpu: all().map(|task| task.cpu).sum(),
+            memory_mib: all().map(|task| task.memory_mib).sum(),
+            memory_max_mib: all().map(|task| task.memory_max_mib).sum(),
+            disk_mib: allocated_resources.shared.disk_mib,
+        };
         Self {
             stub: AllocStub::of(alloc, node),
             job: Some(Job::clone(&alloc.job)),
-            allocated_resources: AllocatedResources::of(alloc),
+            allocated_resources,
+            resources,
+            task_resources,
             network_status: alloc.network.as_ref().map(Into::into),
             alloc_dir: alloc.dir.display().to_string(),
         }
@@ -281,10 +315,31 @@ impl AllocatedResources {
             tasks: given.collect(),
             shared: SharedResources {
                 disk_mib: group.map_or(0, |group| group.ephemeral_disk.size_mb),
-                networks: Vec::new(),
+                networks: group.map(|group| assigned(&group.networks, &alloc.ports)).unwrap_or_default(),
                 ports: alloc.ports.iter().map(Into::into).collect(),
             },
         }
+    }
+}
+
+/// The networks of a group with the ports that were found for them.
+fn assigned(networks: &[Network], ports: &[longshore_core::port::Port]) -> Vec<Network> {
+    let mut networks = networks.to_vec();
+    for network in &mut networks {
+        for port in network.dynamic_ports.iter_mut().chain(&mut network.reserved_ports) {
+            let Some(found) = ports.iter().find(|found| found.label == port.label) else { continue };
+            port.value = found.host_port;
+            network.ip.clone_from(&found.host_ip);
+        }
+    }
+    networks
+}
+
+impl From<&AllocatedTask> for Resources {
+    fn from(task: &AllocatedTask) -> Self {
+        let memory = &task.memory;
+        let (memory_mib, memory_max_mib) = (memory.memory_mib, memory.memory_max_mib);
+        Self { cpu: task.cpu.cpu_shares, memory_mib, memory_max_mib, disk_mib: 0 }
     }
 }
 

@@ -6,6 +6,7 @@ use longshore_core::workload::Usage;
 use serde::{Deserialize, Serialize};
 
 use super::nanoseconds;
+use crate::machine::{self, Busy};
 
 /// Answer of `GET /v1/client/allocation/:id/stats`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -86,6 +87,83 @@ pub struct CpuStats {
     pub measured: Vec<String>,
 }
 
+/// Answer of `GET /v1/client/stats`: what the whole machine uses.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HostUsage {
+    /// Memory.
+    pub memory: HostMemory,
+    /// Processor by processor.
+    #[serde(rename = "CPU")]
+    pub cpu: Vec<HostCpu>,
+    /// Not measured.
+    pub disk_stats: Vec<serde_json::Value>,
+    /// None.
+    pub device_stats: Vec<serde_json::Value>,
+    /// Seconds since the machine started.
+    pub uptime: u64,
+    /// MHz used.
+    #[serde(rename = "CPUTicksConsumed")]
+    pub cpu_ticks_consumed: f64,
+}
+
+/// Memory of the machine in bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HostMemory {
+    /// All.
+    pub total: u64,
+    /// What tasks can have.
+    pub available: u64,
+    /// The rest.
+    pub used: u64,
+    /// What nobody uses.
+    pub free: u64,
+}
+
+/// One processor, in percent of its time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HostCpu {
+    /// `cpu0`, ….
+    #[serde(rename = "CPU")]
+    pub cpu: String,
+    /// For programs.
+    pub user: f64,
+    /// For the kernel.
+    pub system: f64,
+    /// Nothing.
+    pub idle: f64,
+}
+
+impl HostUsage {
+    /// The machine now; its processors between two looks at them.
+    pub(crate) fn of(before: &[Busy], now: &[Busy]) -> Self {
+        let cpu: Vec<HostCpu> = before.iter().zip(now).map(|(before, now)| HostCpu::between(before, now)).collect();
+        let idle = cpu.iter().map(|cpu| cpu.idle).sum::<f64>() / (cpu.len() as f64).max(1.0);
+        let [total, available, free] = machine::memory();
+        Self {
+            memory: HostMemory { total, available, used: total.saturating_sub(available), free },
+            cpu_ticks_consumed: (100.0 - idle) / 100.0 * f64::from(machine::cpu_mhz()),
+            cpu,
+            uptime: machine::uptime(),
+            ..Self::default()
+        }
+    }
+}
+
+impl HostCpu {
+    fn between(before: &Busy, now: &Busy) -> Self {
+        let [user, system, idle] = [(before.user, now.user), (before.system, now.system), (before.idle, now.idle)]
+            .map(|(before, now)| now.saturating_sub(before) as f64);
+        // Too short to tell counts as idle.
+        let all = user + system + idle;
+        let percent = |ticks: f64| if all > 0.0 { ticks / all * 100.0 } else { 0.0 };
+        let idle = if all > 0.0 { percent(idle) } else { 100.0 };
+        Self { cpu: now.name.clone(), user: percent(user), system: percent(system), idle }
+    }
+}
+
 impl AllocUsage {
     /// Adds up what tasks use; `core_mhz` turns a share of a core into MHz.
     pub fn of(tasks: BTreeMap<String, Usage>, core_mhz: f64) -> Self {
@@ -134,5 +212,19 @@ impl ResourceUsage {
         cpu.percent += more.percent;
         cpu.total_ticks += more.total_ticks;
         cpu.measured.clone_from(&more.measured);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_is_told_in_percent_of_its_time() {
+        let look = |user, system, idle| Busy { name: "cpu0".into(), user, system, idle };
+        let between = HostCpu::between(&look(10, 10, 10), &look(11, 12, 17));
+        assert_eq!(between, HostCpu { cpu: "cpu0".into(), user: 10.0, system: 20.0, idle: 70.0 });
+        let still = HostCpu::between(&look(1, 1, 1), &look(1, 1, 1));
+        assert_eq!((still.user, still.idle), (0.0, 100.0));
     }
 }
