@@ -22,8 +22,9 @@ fn fill_job(job: &mut Fields) -> Result<(), serde_json::Error> {
     if let (Some(id), None) = (job.get("ID").cloned(), job.get("Name")) {
         job.insert("Name".into(), id);
     }
-    // One that is empty, or filled in only when something starts, was complained of already.
-    job.retain(|key, value| key != "Type" || value != "");
+    // The zero of each means that it was not given.
+    let zeros = [("Type", Value::from("")), ("Priority", 0.into()), ("Datacenters", Value::Array(Vec::new()))];
+    job.retain(|key, value| !zeros.iter().any(|(name, zero)| name == key && zero == value));
     let kind: JobKind = match job.get("Type") {
         Some(kind) => serde_json::from_value(kind.clone())?,
         None => JobKind::default(),
@@ -67,6 +68,9 @@ fn fill_task(task: &mut Fields, restart: &Value, group: &str) {
             }
             _ => {}
         }
+    }
+    for template in objects(task.get_mut("Templates")).filter(|template| text(template, "ChangeMode") == "signal") {
+        template.entry("ChangeSignal").or_insert_with(|| "SIGHUP".into());
     }
     if let Some(config) = task.get_mut("Config") {
         strip_nulls(config);

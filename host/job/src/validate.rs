@@ -23,6 +23,9 @@ pub fn validate(job: &Job) -> Diagnostics {
     report.found
 }
 
+/// Bytes that the description of a job may have.
+const LONGEST_DESCRIPTION: usize = 1000;
+
 /// Collects what is found.
 #[derive(Default)]
 struct Report {
@@ -48,9 +51,6 @@ impl Report {
         if job.id.contains('\0') {
             self.error("/ID", "Job ID contains a null character");
         }
-        if job.datacenters.is_empty() {
-            self.error("/Datacenters", "Missing job datacenters");
-        }
         if job.datacenters.iter().any(String::is_empty) {
             self.error("/Datacenters", "Job datacenter must be non-empty string");
         }
@@ -59,8 +59,14 @@ impl Report {
         }
         self.constraints(&job.constraints, "", false);
         self.started_by(job);
+        self.placed(job);
         if let Some(update) = &job.update {
             self.update(job.kind, update, "/Update");
+        }
+        if let Some(ui) = job.ui.as_ref().filter(|ui| ui.description.len() > LONGEST_DESCRIPTION) {
+            let length = ui.description.len();
+            let summary = format!("UI description must be under {LONGEST_DESCRIPTION} characters, currently {length}");
+            self.error("/UI/Description", summary);
         }
         if job.task_groups.is_empty() {
             self.error("/TaskGroups", "Missing job task groups");
@@ -145,7 +151,7 @@ impl Report {
             self.error(at, format!("Task group {} must have at least one main task", group.name));
         }
         for (index, task) in group.tasks.iter().enumerate() {
-            self.task(task, &format!("{at}/Tasks/{index}"));
+            self.task(group, task, &format!("{at}/Tasks/{index}"));
             self.files(group, task, &format!("{at}/Tasks/{index}"));
         }
     }

@@ -66,7 +66,8 @@ const ATTRIBUTES: &[Attribute] = &[
 ];
 
 const INDEX: Kind = size("an index can't be negative");
-const PRIORITY: Kind = Whole(1, 100, "job priority must be between [1, 100]");
+// 0 is as good as none.
+const PRIORITY: Kind = Whole(0, 100, "job priority must be between [1, 100]");
 
 /// `meta { … }` or `meta = { … }`, the same in job, group and task.
 pub static META: Block = Block { name: "meta", json: "Meta", shape: Shape::Strings, ..BLOCK };

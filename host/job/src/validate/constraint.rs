@@ -1,7 +1,7 @@
-//! Constraints.
+//! Constraints, and wishes about machines.
 
 use super::Report;
-use crate::model::Constraint;
+use crate::model::{Affinity, Constraint, Job, JobKind};
 use crate::suggest::did_you_mean;
 
 /// Operators that compare two sides.
@@ -34,6 +34,33 @@ impl Report {
         }
     }
 
+    /// What is said of several machines must be sound even where there is one.
+    pub(super) fn placed(&mut self, job: &Job) {
+        let groups = job.task_groups.iter().enumerate();
+        let groups = groups.map(|(index, group)| (format!("/TaskGroups/{index}"), group));
+        let mut affinities = vec![("/Affinities".to_owned(), &job.affinities)];
+        for (at, group) in groups {
+            affinities.push((format!("{at}/Affinities"), &group.affinities));
+            let tasks = group.tasks.iter().enumerate();
+            affinities.extend(tasks.map(|(index, task)| (format!("{at}/Tasks/{index}/Affinities"), &task.affinities)));
+        }
+        for (at, affinities) in affinities {
+            self.affinities(job.kind, affinities, &at);
+        }
+        if is_system(job.kind) && job.reschedule.is_some() {
+            self.error("/Reschedule", "System or sysbatch jobs should not have a reschedule policy");
+        }
+    }
+
+    fn affinities(&mut self, kind: JobKind, affinities: &[Affinity], at: &str) {
+        if is_system(kind) && !affinities.is_empty() {
+            return self.error(at, "System jobs may not have an affinity block");
+        }
+        for (index, _) in affinities.iter().enumerate().filter(|(_, affinity)| affinity.weight == 0) {
+            self.error(format!("{at}/{index}/Weight"), "Affinity weight cannot be zero");
+        }
+    }
+
     fn constraint(&mut self, constraint: &Constraint, index: usize, at: &str, in_task: bool) {
         let operator = constraint.operator.as_str();
         if !TWO_SIDED.contains(&operator) && !ONE_SIDED.contains(&operator) {
@@ -60,4 +87,8 @@ impl Report {
             self.error(format!("{at}/RTarget"), summary);
         }
     }
+}
+
+fn is_system(kind: JobKind) -> bool {
+    matches!(kind, JobKind::System | JobKind::Sysbatch)
 }

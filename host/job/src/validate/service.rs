@@ -100,6 +100,12 @@ impl Report {
                 self.error(at, format!("{lowest} ({name} is {})", crate::model::format_duration(given)));
             }
         }
+        let needs_port = ["tcp", "http", "grpc"].contains(&check.kind.as_str());
+        if needs_port && check.port_label.is_empty() && service.port_label.is_empty() {
+            let name = &service.name;
+            let summary = format!("check requires a port but neither check nor service {name:?} have a port");
+            self.error(at, summary);
+        }
         self.port(&check.port_label, &service.name, group, &format!("{at}/PortLabel"));
     }
 
@@ -125,6 +131,12 @@ impl Report {
         let Some(scaling) = &group.scaling else { return };
         let count = i64::from(group.count);
         let at = format!("{at}/Scaling");
+        if scaling.max.zip(scaling.min).is_some_and(|(max, min)| max < min) {
+            self.error(
+                format!("{at}/Max"),
+                "Scaling policy invalid: maximum count must not be less than minimum count",
+            );
+        }
         if scaling.max.is_some_and(|max| count > max) {
             self.error(
                 format!("{at}/Max"),

@@ -1,10 +1,10 @@
 //! Single tasks.
 
 use super::Report;
-use crate::model::{Logs, Resources, Task};
+use crate::model::{Logs, Resources, Task, TaskGroup};
 
 impl Report {
-    pub(super) fn task(&mut self, task: &Task, at: &str) {
+    pub(super) fn task(&mut self, group: &TaskGroup, task: &Task, at: &str) {
         self.task_name(&task.name, &format!("{at}/Name"));
         if task.driver.is_empty() {
             self.error(format!("{at}/Driver"), format!("Missing task driver for task {:?}", task.name));
@@ -13,7 +13,10 @@ impl Report {
             self.error(format!("{at}/Config"), "Config must be an object");
         }
         self.constraints(&task.constraints, at, true);
-        self.restart(&task.restart_policy, &format!("{at}/RestartPolicy"));
+        // The group's own was checked already, and is part of every task's.
+        if task.restart_policy != group.restart_policy {
+            self.restart(&task.restart_policy, &format!("{at}/RestartPolicy"));
+        }
         self.resources(&task.resources, &format!("{at}/Resources"));
         self.logs(&task.logs, &format!("{at}/LogConfig"));
     }

@@ -53,6 +53,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "job \"a b\" {\n  type = \"system\"\n  group \"g\" {\n    count = 2\n    task \"x/y\" {\n      driver = \"d\"\n    }\n  }\n}",
     ),
     (
+        "wishes",
+        "job \"j\" {\n  type = \"system\"\n  reschedule {\n    attempts = 1\n  }\n  ui {\n    description = \"${join(\"\", [for x in range(1001) : \"a\"])}\"\n  }\n  group \"g\" {\n    affinity {\n      attribute = \"a\"\n      value     = \"b\"\n    }\n    scaling {\n      min = 3\n      max = 1\n    }\n    service {\n      check {\n        type     = \"tcp\"\n        interval = \"1s\"\n        timeout  = \"1s\"\n      }\n    }\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
+        "weight",
+        "job \"j\" {\n  affinity {\n    attribute = \"a\"\n    value     = \"b\"\n    weight    = 0\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
         "several expressions",
         "variable \"region\" {\n  default = 1\n}\njob \"j\" {\n  meta {\n    a = var.regoin\n    b = upper(\n      \"x\",\n      1)\n    c = [1][5]\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = local.nope\n    }\n  }\n}",
     ),

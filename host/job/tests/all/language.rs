@@ -275,6 +275,15 @@ fn hcl_in_json_form_means_the_same() {
     assert_eq!(hcl, json);
 }
 
+/// The zero of a value is as good as none, as it is for Nomad's agent.
+#[test]
+fn zeros_mean_the_default() {
+    let job = job("job \"j\" {\n priority = 0\n datacenters = []\n group \"g\" {\n task \"t\" {\n driver = \"d\"\n \
+                   template {\n data = \"x\"\n destination = \"local/x\"\n change_mode = \"signal\"\n}\n}\n}\n}");
+    assert_eq!((job.priority, job.datacenters.as_slice()), (50, &["*".to_owned()][..]));
+    assert_eq!(job.task_groups[0].tasks[0].templates[0].change_signal, "SIGHUP");
+}
+
 #[test]
 fn blocks_without_effect_are_warned_of() {
     let text = "job \"j\" {\npriority = 70\nspread {\n attribute = \"x\"\n}\ngroup \"g\" {\nreschedule {\n \

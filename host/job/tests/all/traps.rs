@@ -65,7 +65,7 @@ fn wrong_blocks_are_refused_even_before_the_agent_acts_on_them() {
         (task("template {\ndata = \"x\"\ndestination = \"../../x\"\n}"), "escapes allocation directory"),
         (task("template {\ndata = \"x\"\ndestination = \"x\"\nperms = \"9\"\n}"), "Failed to parse \"9\" as octal"),
         (
-            task("template {\ndata = \"x\"\ndestination = \"x\"\nchange_mode = \"signal\"\n}"),
+            task("template {\ndata = \"x\"\ndestination = \"x\"\nchange_mode = \"signal\"\nchange_signal = \"\"\n}"),
             "Must specify signal value",
         ),
         (task("template {\ndata = \"x\"\ndestination = \"x\"\nchange_mode = \"stop\"\n}"), "Invalid change mode"),
