@@ -360,6 +360,7 @@ pub(crate) fn record(alloc: &Allocation) -> AllocRecord {
         network: alloc.network.clone(),
         network_handle: alloc.network_handle.clone(),
         ports: alloc.ports.clone(),
+        cores: alloc.cores.clone(),
         create_time: alloc.create_time,
         create_index: alloc.create_index,
     }

@@ -49,6 +49,8 @@ pub struct AgentConfig {
     pub node_attributes: BTreeMap<String, String>,
     /// Compute of the whole machine in MHz.
     pub node_cpu_mhz: u32,
+    /// Processors that tasks can have for themselves.
+    pub reservable_cores: BTreeSet<u32>,
     /// Environment that tasks sharing the host's file system inherit, before the denylist.
     pub host_env: BTreeMap<String, String>,
     /// Host variables that never reach a task.
@@ -77,6 +79,7 @@ impl AgentConfig {
             node_meta: BTreeMap::new(),
             node_attributes: machine::attributes(),
             node_cpu_mhz: machine::cpu_mhz(),
+            reservable_cores: machine::own_processors(),
             host_env: std::env::vars_os()
                 .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),

@@ -124,7 +124,9 @@ impl Shared {
         let live = !alloc.finished && alloc.desired == Desired::Run;
         let successor = (live && wanted && !job.stop)
             .then(|| self.new_alloc(&job, &evaluation.id, &alloc.group, alloc.index, Some(alloc.id.clone())))
-            .flatten();
+            .flatten()
+            // It starts when the other is gone.
+            .map(|successor| Allocation { cores: alloc.cores.clone(), ..successor });
         let mut writes = vec![Write::evaluation(&evaluation)];
         if live {
             writes.extend(self.stop_writes([(&alloc.id, why)].into_iter()));

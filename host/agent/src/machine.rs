@@ -1,6 +1,11 @@
 //! Facts about the machine that every task may refer to.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use crate::alloc::cores;
 
 /// The machine's name, `localhost` when it has none.
 pub(crate) fn hostname() -> String {
@@ -31,12 +36,19 @@ fn processors() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
 }
 
+/// Processors this agent may run on, which are those it can give to tasks.
+pub(crate) fn own_processors() -> BTreeSet<u32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(cores::parse).unwrap_or_default()
+}
+
 /// `attr.<key>` of the machine, by Nomad's names.
 pub(crate) fn attributes() -> BTreeMap<String, String> {
     let mut found = BTreeMap::from([
         ("kernel.name".to_owned(), std::env::consts::OS.to_owned()),
         ("cpu.arch".to_owned(), architecture().to_owned()),
         ("cpu.numcores".to_owned(), processors().to_string()),
+        ("cpu.reservablecores".to_owned(), own_processors().len().to_string()),
         ("cpu.totalcompute".to_owned(), cpu_mhz().to_string()),
         ("unique.hostname".to_owned(), hostname()),
         ("nomad.version".to_owned(), "2.0.5".to_owned()),

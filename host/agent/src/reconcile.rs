@@ -112,6 +112,7 @@ fn restore_alloc(
         network: record.network,
         network_handle: record.network_handle,
         ports: record.ports,
+        cores: record.cores,
         tasks,
         task_dirs,
         create_time: record.create_time,

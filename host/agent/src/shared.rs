@@ -156,6 +156,7 @@ impl Shared {
             attributes,
             meta: self.config.node_meta.clone(),
             drivers,
+            reservable_cores: self.config.reservable_cores.clone(),
             obstacles: self.health.obstacles(),
         }
     }

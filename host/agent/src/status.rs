@@ -1,7 +1,7 @@
 //! What the agent shows of jobs, allocations, tasks and the machine: plain values, snapshots of a moment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -143,6 +143,8 @@ pub struct Allocation {
     pub network_handle: Option<Vec<u8>>,
     /// Its ports.
     pub ports: Vec<Port>,
+    /// Processors that belong to one of its tasks alone, by task.
+    pub cores: BTreeMap<String, Vec<u32>>,
     /// Its tasks, by name.
     pub tasks: BTreeMap<String, TaskState>,
     /// Its directory on the host.
@@ -234,6 +236,8 @@ pub struct Node {
     pub meta: BTreeMap<String, String>,
     /// Loaded drivers, by name.
     pub drivers: BTreeMap<String, DriverStatus>,
+    /// Processors that tasks can have for themselves.
+    pub reservable_cores: BTreeSet<u32>,
     /// What stands in the way of networks of allocations.
     pub obstacles: Vec<Obstacle>,
 }

@@ -12,7 +12,7 @@ use longshore_job::model::{Job, TaskGroup};
 use crate::{
     Allocation, ClientStatus, Desired, SubmitError, SubmitOptions, Submitted, TaskState,
     alloc::{
-        dir, network, ports,
+        cores, dir, network, ports,
         runner::{self, Progress},
     },
     board::{self, JobEntry},
@@ -147,7 +147,14 @@ impl Shared {
             let Some(mut alloc) = self.new_alloc(&shared_job, eval_id, group, *index, previous.clone()) else {
                 continue;
             };
-            match self.reserve(&alloc, &leaving).await {
+            let ports = match self.reserve_cores(&alloc, changes, &made) {
+                Ok(cores) => {
+                    alloc.cores = cores;
+                    self.reserve(&alloc, &leaving).await
+                }
+                Err(problem) => Err(problem),
+            };
+            match ports {
                 Ok(ports) => alloc.ports = ports,
                 Err(problem) => {
                     self.give_back(made.iter()).await;
@@ -157,6 +164,25 @@ impl Shared {
             made.push(alloc);
         }
         Ok(made)
+    }
+
+    /// Finds processors for an allocation's tasks that ask for some of their own. Those of allocations that are about to
+    /// end are free: what replaces them starts after that.
+    fn reserve_cores(
+        &self,
+        alloc: &Allocation,
+        changes: &Changes,
+        made: &[Allocation],
+    ) -> Result<BTreeMap<String, Vec<u32>>, Problem> {
+        let number = alloc.job.task_groups.iter().position(|group| group.name == alloc.group).unwrap_or(0);
+        let Some(group) = alloc.job.task_groups.get(number) else { return Ok(BTreeMap::new()) };
+        let leaves = |id: &AllocId| changes.stop.iter().any(|(stopped, _)| stopped == id);
+        let known = self.board.allocs("");
+        let holders = known.iter().map(|alloc| &**alloc).filter(|alloc| !alloc.finished && !leaves(&alloc.id));
+        let taken = holders.chain(made).flat_map(|alloc| alloc.cores.values()).flatten().copied().collect();
+        cores::choose(group, &self.config.reservable_cores, &taken).map_err(|(task, message)| {
+            Problem::new(format!("/TaskGroups/{number}/Tasks/{task}/Resources/Cores"), message)
+        })
     }
 
     /// Reserves an allocation's ports, except those an allocation that is about to end still has: they are
@@ -223,6 +249,7 @@ impl Shared {
             network: None,
             network_handle: None,
             ports: Vec::new(),
+            cores: BTreeMap::new(),
             tasks,
             dir: self.config.alloc_dir(&id.0),
             task_dirs,

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::{caller::TaskDirs, port::Port};
+use longshore_core::{caller::TaskDirs, driver::Resources, port::Port};
 use longshore_job::model::{Job, Task, TaskGroup};
 use serde_json::Value;
 
-use crate::interpolate::Variables;
+use crate::{alloc::cores, interpolate::Variables};
 
 /// Variables whose labels are cleaned of what a shell does not take in names.
 const CLEANED: [&str; 5] = ["NOMAD_ADDR_", "NOMAD_IP_", "NOMAD_PORT_", "NOMAD_HOST_PORT_", "NOMAD_META_"];
@@ -28,6 +28,8 @@ pub(crate) struct Source<'a> {
     pub(crate) own_network: Option<OwnNetwork<'a>>,
     /// What the task inherits from the host, the denylist taken away.
     pub(crate) host_env: &'a BTreeMap<String, String>,
+    /// What the task is promised.
+    pub(crate) resources: &'a Resources,
     /// `node.*`, `attr.*`, `meta.*`.
     pub(crate) node: &'a BTreeMap<String, String>,
 }
@@ -73,8 +75,12 @@ fn built_in(source: &Source) -> BTreeMap<String, String> {
     if resources.memory_max_mb > 0 {
         set("NOMAD_MEMORY_MAX_LIMIT", resources.memory_max_mb.to_string());
     }
-    if resources.cpu > 0 {
-        set("NOMAD_CPU_LIMIT", resources.cpu.to_string());
+    let given = source.resources;
+    if given.cpu_mhz > 0 {
+        set("NOMAD_CPU_LIMIT", given.cpu_mhz.to_string());
+    }
+    if !given.cpu_cores.is_empty() {
+        set("NOMAD_CPU_CORES", cores::list(&given.cpu_cores));
     }
     set("NOMAD_ALLOC_ID", source.alloc_id.to_owned());
     set("NOMAD_SHORT_ALLOC_ID", source.alloc_id.chars().take(8).collect());

@@ -33,11 +33,16 @@ fn web() -> Task {
     Task { name: "web".into(), ..Task::default() }
 }
 
+fn promised(cpu_mhz: u32, cores: &[u32]) -> longshore_core::driver::Resources {
+    longshore_core::driver::Resources { cpu_mhz, cpu_cores: cores.into(), ..Default::default() }
+}
+
 struct Case {
     job: Job,
     group: TaskGroup,
     task: Task,
     ports: Vec<Port>,
+    promised: longshore_core::driver::Resources,
     host_env: BTreeMap<String, String>,
     node: BTreeMap<String, String>,
 }
@@ -46,7 +51,8 @@ impl Case {
     fn new(task: Task, group: TaskGroup, ports: Vec<Port>) -> Self {
         let job = Job { id: "example".into(), name: "Example".into(), ..Job::default() };
         let group = TaskGroup { name: "g".into(), ..group };
-        Self { job, group, task, ports, host_env: BTreeMap::new(), node: BTreeMap::new() }
+        let promised = promised(task.resources.cpu as u32, &[]);
+        Self { job, group, task, ports, promised, host_env: BTreeMap::new(), node: BTreeMap::new() }
     }
 
     fn build(&self, own_network: Option<OwnNetwork>) -> Variables {
@@ -62,6 +68,7 @@ impl Case {
             dirs: &dirs(),
             ports: &self.ports,
             own_network,
+            resources: &self.promised,
             host_env: &self.host_env,
             node: &self.node,
         })
@@ -247,4 +254,11 @@ fn port_maps_in_all_spellings() {
         assert_eq!(port_map(&spelling), BTreeMap::from([("ssh", 22), ("http", 80)]), "{spelling}");
     }
     assert!(port_map(&json!({ "port_map": "80" })).is_empty());
+}
+
+#[test]
+fn whole_cores_are_named() {
+    let mut case = Case::new(web(), TaskGroup::default(), vec![]);
+    case.promised = promised(4000, &[6, 0, 5, 7]);
+    assert_has(&case.build(None).env, &[("NOMAD_CPU_CORES", "0,5-7"), ("NOMAD_CPU_LIMIT", "4000")]);
 }

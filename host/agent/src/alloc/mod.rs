@@ -1,5 +1,6 @@
-//! Allocations: a group's tasks, their directory, their ports, their networks, their order.
+//! Allocations: a group's tasks, their directory, their ports, their cores, their networks, their order.
 
+pub(crate) mod cores;
 pub(crate) mod dir;
 pub(crate) mod env;
 pub(crate) mod etc;

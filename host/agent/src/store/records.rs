@@ -47,6 +47,8 @@ pub(crate) struct AllocRecord {
     #[serde(default)]
     pub(crate) network_handle: Option<Vec<u8>>,
     pub(crate) ports: Vec<Port>,
+    #[serde(default)]
+    pub(crate) cores: BTreeMap<String, Vec<u32>>,
     pub(crate) create_time: SystemTime,
     pub(crate) create_index: u64,
 }

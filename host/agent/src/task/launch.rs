@@ -40,6 +40,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
     let driver = shared.driver(&driver_name).map_err(|error| error.to_string())?;
     let info = driver.info();
     let host_env = if info.description.filesystem == "image" { BTreeMap::new() } else { host_env(shared) };
+    let resources = resources(shared, &task.resources, alloc.cores.get(name));
     let variables = env::build(&Source {
         job: &alloc.job,
         group,
@@ -52,6 +53,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         dirs,
         ports: &alloc.ports,
         own_network: own_network(alloc),
+        resources: &resources,
         host_env: &host_env,
         node: &node,
     });
@@ -67,7 +69,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         origin: origin(shared, alloc),
         config,
         user: (!user.is_empty()).then_some(user),
-        resources: resources(shared, &task.resources),
+        resources,
         ports: alloc.ports.clone(),
         network: TaskNetwork {
             mode: alloc.network_mode.clone(),
@@ -134,12 +136,16 @@ fn origin(shared: &Shared, alloc: &Allocation) -> BTreeMap<String, String> {
     .collect()
 }
 
-fn resources(shared: &Shared, wanted: &model::Resources) -> Resources {
+/// What a task is promised; whole processors count with all their MHz.
+fn resources(shared: &Shared, wanted: &model::Resources, cores: Option<&Vec<u32>>) -> Resources {
     let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let (all_mhz, all_cores) = (shared.config.node_cpu_mhz, shared.config.reservable_cores.len().max(1));
+    let cpu_cores = cores.cloned().unwrap_or_default();
+    let whole_mhz = u64::from(all_mhz) * cpu_cores.len() as u64 / all_cores as u64;
     Resources {
-        cpu_mhz: bounded(wanted.cpu),
-        cpu_cores: Vec::new(),
-        node_cpu_mhz: shared.config.node_cpu_mhz,
+        cpu_mhz: bounded(if cpu_cores.is_empty() { wanted.cpu } else { whole_mhz }),
+        cpu_cores,
+        node_cpu_mhz: all_mhz,
         memory_mib: bounded(wanted.memory_mb),
         // Negative means no limit, which is how `u32::MAX` reads.
         memory_max_mib: u32::try_from(wanted.memory_max_mb).unwrap_or(u32::MAX),

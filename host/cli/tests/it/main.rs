@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test is how tests speak")]
 
 mod api;
+mod cores;
 mod docker;
 mod docker_options;
 mod exec;

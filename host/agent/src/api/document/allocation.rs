@@ -133,6 +133,8 @@ pub struct Resources {
 pub struct AllocatedCpu {
     /// MHz.
     pub cpu_shares: u64,
+    /// Processors for the task alone.
+    pub reserved_cores: Vec<u32>,
 }
 
 /// Memory.
@@ -305,7 +307,10 @@ impl AllocatedResources {
         let given = tasks.map(|task| {
             let resources = &task.resources;
             let given = AllocatedTask {
-                cpu: AllocatedCpu { cpu_shares: resources.cpu },
+                cpu: AllocatedCpu {
+                    cpu_shares: resources.cpu,
+                    reserved_cores: alloc.cores.get(&task.name).cloned().unwrap_or_default(),
+                },
                 memory: AllocatedMemory { memory_mib: resources.memory_mb, memory_max_mib: resources.memory_max_mb },
                 ..AllocatedTask::default()
             };

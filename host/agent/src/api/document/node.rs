@@ -160,7 +160,7 @@ impl Node {
             stub: NodeStub::of(node, index),
             attributes: node.attributes.clone(),
             node_resources: json!({
-                "Cpu": {"CpuShares": shares, "TotalCpuCores": cores, "ReservableCpuCores": []},
+                "Cpu": {"CpuShares": shares, "TotalCpuCores": cores, "ReservableCpuCores": node.reservable_cores},
                 "Memory": {"MemoryMB": number("memory.totalbytes") >> 20},
                 "Disk": {"DiskMB": number("unique.storage.bytestotal") >> 20},
                 "Networks": [],
