@@ -9,8 +9,8 @@ use longshore_core::error::{HostError, Result};
 const DEFAULT_ENDPOINT: &str = "/var/run/docker.sock";
 /// Longest wait for the head of an answer, in seconds. Calls that may take longer set their own.
 pub(super) const CALL_SECONDS: u64 = 120;
-/// How often an idempotent call is made when the connection breaks.
-const TRIES: u32 = 4;
+/// How often an idempotent call is made when the engine fails it for no reason of the call's own, as in Nomad.
+const TRIES: u32 = 5;
 
 /// How the engine is reached.
 pub(super) enum Endpoint {
@@ -68,7 +68,7 @@ impl Engine {
         call(client).await.map_err(|error| self.explain(error))
     }
 
-    /// Makes a call that may be made twice, again when the connection breaks.
+    /// Makes a call that may be made twice, again when the connection breaks or the engine fails inside.
     pub(super) async fn retry<T, F, R>(&self, call: F) -> Result<T>
     where
         F: Fn(Client) -> R,
@@ -152,7 +152,8 @@ pub(super) fn refused(status: u16, message: String) -> HostError {
         401 | 403 => HostError::Denied(message),
         404 => HostError::NotFound(message),
         409 => HostError::Conflict(message),
-        503 => HostError::Unavailable(message),
+        // What went wrong inside the engine may go well another time.
+        500 | 503 => HostError::Unavailable(message),
         _ => HostError::Other(message),
     }
 }
@@ -222,7 +223,8 @@ mod tests {
             HostError::Conflict(_)
         ));
         assert!(matches!(refused(404, "x".into()), HostError::NotFound(_)));
-        assert!(matches!(refused(500, "x".into()), HostError::Other(_)));
+        assert!(matches!(refused(500, "x".into()), HostError::Unavailable(_)));
+        assert!(matches!(refused(418, "x".into()), HostError::Other(_)));
         assert_eq!(one_line("a\n  b\r\n"), "a b");
     }
 }

@@ -33,6 +33,7 @@ impl Docker {
             // The engine calls a missing program "not found", too.
             HostError::NotFound(said) | HostError::Invalid(said) => HostError::Invalid(named(said)),
             HostError::Other(said) => HostError::Other(named(said)),
+            HostError::Unavailable(said) => HostError::Unavailable(named(said)),
             HostError::Conflict(said) => HostError::Conflict(named(said)),
             error => error,
         })

@@ -2,6 +2,7 @@
 
 mod create;
 mod exec;
+mod faults;
 mod images;
 mod life;
 mod logs;

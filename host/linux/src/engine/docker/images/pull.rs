@@ -234,8 +234,13 @@ fn split_reference(reference: &str) -> (String, String) {
 /// Tells a wrong name from missing rights and an unreachable registry: the engine says all three with the
 /// same status.
 fn classify(reference: &str, error: HostError) -> HostError {
+    let passes = error.is_transient();
     let said = match error {
-        HostError::Other(said) | HostError::NotFound(said) | HostError::Denied(said) | HostError::Invalid(said) => said,
+        HostError::Other(said)
+        | HostError::NotFound(said)
+        | HostError::Denied(said)
+        | HostError::Invalid(said)
+        | HostError::Unavailable(said) => said,
         error => return error,
     };
     let text = format!("Failed to pull `{reference}`: {said}");
@@ -244,16 +249,18 @@ fn classify(reference: &str, error: HostError) -> HostError {
         HostError::NotFound(text)
     } else if has(&["unauthorized", "denied", "authentication required", "no basic auth credentials"]) {
         HostError::Denied(text)
-    } else if has(&[
-        "dial ",
-        "lookup ",
-        "no such host",
-        "timeout",
-        "connection refused",
-        "TLS handshake",
-        "EOF",
-        "deadline exceeded",
-    ]) {
+    } else if passes
+        || has(&[
+            "dial ",
+            "lookup ",
+            "no such host",
+            "timeout",
+            "connection refused",
+            "TLS handshake",
+            "EOF",
+            "deadline exceeded",
+        ])
+    {
         HostError::Unavailable(text)
     } else {
         HostError::Other(text)
