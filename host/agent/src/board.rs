@@ -359,6 +359,7 @@ pub(crate) fn record(alloc: &Allocation) -> AllocRecord {
         network_mode: alloc.network_mode.clone(),
         network: alloc.network.clone(),
         network_handle: alloc.network_handle.clone(),
+        network_remains: alloc.network_remains,
         ports: alloc.ports.clone(),
         cores: alloc.cores.clone(),
         create_time: alloc.create_time,

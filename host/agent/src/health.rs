@@ -12,7 +12,10 @@ use longshore_core::{
     network::Obstacle,
 };
 
-use crate::{alloc::network::is_own, shared::Shared};
+use crate::{
+    alloc::network::{is_own, tear_down_remains},
+    shared::Shared,
+};
 
 /// The last look of each driver at the machine, and what stands in the way of networks of allocations.
 #[derive(Default)]
@@ -74,7 +77,7 @@ impl HealthBoard {
     }
 }
 
-/// Lets all drivers look, and looks at networks, again and again.
+/// Lets all drivers look, and looks after networks, again and again.
 pub(crate) async fn keep_looking(shared: &Shared) {
     let mut round = tokio::time::interval(shared.config.fingerprint_interval);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -85,5 +88,6 @@ pub(crate) async fn keep_looking(shared: &Shared) {
         let own = |alloc: &Arc<crate::Allocation>| !alloc.finished && is_own(&alloc.network_mode);
         let concerns = shared.board.allocs("").iter().any(own);
         shared.health.found(shared.obstacles().await, concerns);
+        tear_down_remains(shared).await;
     }
 }

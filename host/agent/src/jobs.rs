@@ -115,7 +115,7 @@ fn done(alloc: &Allocation, job: &Job) -> bool {
 pub(crate) async fn collect_garbage(shared: &Shared, ended: &AllocId) {
     let Some(job_id) = shared.board.alloc(ended).map(|alloc| alloc.job.id.clone()) else { return };
     let allocs = shared.board.allocs_of_job(&job_id);
-    let ended = allocs.iter().filter(|alloc| alloc.finished);
+    let ended = allocs.iter().filter(|alloc| alloc.finished && !alloc.network_remains);
     let old: Vec<AllocId> = ended.skip(shared.config.kept_allocations).map(|alloc| alloc.id.clone()).collect();
     forget_allocs(shared, &old).await;
     let used: BTreeSet<u64> = shared.board.allocs_of_job(&job_id).iter().map(|alloc| alloc.job.version).collect();

@@ -111,6 +111,7 @@ fn restore_alloc(
         network_mode: record.network_mode,
         network: record.network,
         network_handle: record.network_handle,
+        network_remains: record.network_remains,
         ports: record.ports,
         cores: record.cores,
         tasks,

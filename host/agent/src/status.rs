@@ -141,6 +141,8 @@ pub struct Allocation {
     pub network: Option<Network>,
     /// What the driver that made its namespace wants to be told when it is to go.
     pub network_handle: Option<Vec<u8>>,
+    /// Whether something of its network could not be removed when it ended; it is tried again.
+    pub network_remains: bool,
     /// Its ports.
     pub ports: Vec<Port>,
     /// Processors that belong to one of its tasks alone, by task.

@@ -248,6 +248,7 @@ impl Shared {
             network_mode: network_mode(group),
             network: None,
             network_handle: None,
+            network_remains: false,
             ports: Vec::new(),
             cores: BTreeMap::new(),
             tasks,

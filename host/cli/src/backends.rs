@@ -26,7 +26,7 @@ use longshore_linux::{
         docker::{Docker, DockerConfig},
     },
     files::AllocFiles,
-    network::{KernelNetworks, NetworkSettings},
+    network::{CniSettings, KernelNetworks, NetworkSettings},
     ports::{PortBook, PortSettings},
     process::Supervisor,
 };
@@ -165,7 +165,8 @@ impl Machine {
         let files: Arc<dyn Files> = Arc::new(AllocFiles);
         let docker = Arc::new(container_engines(config, store, &configs, &files));
         let held: Arc<dyn Ports> = Arc::new(PortBook::new(ports.clone()));
-        let networks = KernelNetworks::new(network_settings(config, &ports), Some(docker.clone()), Some(held.clone()));
+        let networks =
+            KernelNetworks::new(network_settings(config, &ports, data_dir), Some(docker.clone()), Some(held.clone()));
         let backends = Backends {
             containers: Some(docker.clone()),
             images: Some(docker),
@@ -266,7 +267,7 @@ fn port_settings(config: &Config) -> Outcome<PortSettings> {
     Ok(settings)
 }
 
-fn network_settings(config: &Config, ports: &PortSettings) -> NetworkSettings {
+fn network_settings(config: &Config, ports: &PortSettings, data_dir: &Path) -> NetworkSettings {
     let default = NetworkSettings::default();
     let wanted = &config.network;
     NetworkSettings {
@@ -274,6 +275,12 @@ fn network_settings(config: &Config, ports: &PortSettings) -> NetworkSettings {
         subnet: wanted.bridge_network_subnet.unwrap_or(default.subnet),
         subnet_ipv6: wanted.bridge_network_subnet_ipv6,
         host_ip: ports.host_ip,
+        cni: CniSettings {
+            config_dir: wanted.cni_config_dir.clone().unwrap_or(default.cni.config_dir),
+            path: wanted.cni_path().unwrap_or(default.cni.path),
+            state_dir: data_dir.join("cni"),
+            timeout: default.cni.timeout,
+        },
     }
 }
 

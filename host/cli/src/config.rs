@@ -124,6 +124,19 @@ pub struct Network {
     /// IPv6 addresses of allocations; none unless given.
     #[serde(deserialize_with = "subnet")]
     pub bridge_network_subnet_ipv6: Option<Ipv6Net>,
+    /// Directories of CNI plugins, separated by `:`; those of the environment's CNI_PATH, else /opt/cni/bin, unless
+    /// given.
+    pub cni_path: Option<String>,
+    /// Configurations of CNI networks; /opt/cni/config unless given.
+    pub cni_config_dir: Option<PathBuf>,
+}
+
+impl Network {
+    /// Directories of CNI plugins, as far as they are said.
+    pub fn cni_path(&self) -> Option<Vec<PathBuf>> {
+        let said = self.cni_path.clone().or_else(|| std::env::var("CNI_PATH").ok()).filter(|path| !path.is_empty())?;
+        Some(std::env::split_paths(&said).collect())
+    }
 }
 
 /// `10.0.0.0/16`, or nothing for none.

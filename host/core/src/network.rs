@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::{AllocId, Caller},
+    driver::Dns,
     error::Result,
     port::{Port, Protocol},
 };
@@ -44,6 +45,9 @@ pub struct Network {
     pub hostname: Option<String>,
     /// Mapped ports.
     pub ports: Vec<Port>,
+    /// Resolver settings that came with it, from network plugins.
+    #[serde(default)]
+    pub dns: Option<Dns>,
 }
 
 /// What an allocation's network is to be. For the agent.
@@ -51,7 +55,7 @@ pub struct Network {
 pub struct NetworkPlan {
     /// Whose it is.
     pub alloc: AllocId,
-    /// `bridge` or `none`.
+    /// `bridge`, `none` or `cni/<name>`.
     pub mode: String,
     /// Host name inside.
     pub hostname: Option<String>,
@@ -63,6 +67,8 @@ pub struct NetworkPlan {
     pub namespace_path: Option<String>,
     /// The network it had before: it keeps its address.
     pub before: Option<Network>,
+    /// `CNI_ARGS` for network plugins, by name.
+    pub cni_args: BTreeMap<String, String>,
 }
 
 /// What of this machine lies between an allocation and the others.

@@ -51,6 +51,7 @@ impl PlannedNetworks {
             gateway: (plan.mode == "bridge").then(|| "10.99.0.1".into()),
             hostname: plan.hostname.clone(),
             ports: plan.ports.clone(),
+            dns: None,
         };
         networks.entry(plan.alloc.clone()).or_insert(made).clone()
     }

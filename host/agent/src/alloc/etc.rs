@@ -63,7 +63,7 @@ pub(super) fn write(
         put(&etc, "hostname", &format!("{name}\n")).map_err(failed)?;
     }
     let of_machine = machines_dns(network.address_ipv6.is_some(), read);
-    let dns = merged(&wanted.dns, of_machine);
+    let dns = merged(&wanted.dns, merged(network.dns.as_ref().unwrap_or(&Dns::default()), of_machine));
     if dns.servers.is_empty() {
         tracing::warn!(alloc, "its tasks can resolve no names: {}", unreachable_resolver());
     }
@@ -211,6 +211,7 @@ mod tests {
             gateway: Some("172.26.64.1".into()),
             hostname: None,
             ports: vec![],
+            dns: None,
         }
     }
 

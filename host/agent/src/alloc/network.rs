@@ -43,6 +43,7 @@ pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String
         holder,
         namespace_path,
         before: alloc.network.clone(),
+        cni_args: cni_args(shared, &alloc),
     };
     let network =
         networks.create(&plan).await.map_err(|error| format!("failed to create network for alloc: {error}"))?;
@@ -86,25 +87,41 @@ async fn journal(shared: &Shared, id: &AllocId, change: impl FnOnce(&mut Allocat
     }
 }
 
-/// Removes an allocation's network; what could not be removed is logged.
+/// Removes an allocation's network. That something could not be removed is logged and journalled, for
+/// [`tear_down_remains`].
 pub(crate) async fn tear_down(shared: &Shared, id: &AllocId) {
     let Some(alloc) = shared.board.alloc(id).filter(|alloc| is_own(&alloc.network_mode)) else { return };
+    let mut remains = false;
     if let Some(networks) = &shared.backends.networks
         && let Err(error) = networks.destroy(id).await
     {
         tracing::warn!(alloc = %id, %error, "remains of the network of an allocation");
+        remains = true;
     }
     if let Some(driver) = maker(shared, &alloc)
         && let Err(error) = driver.destroy_network(&request(shared, &alloc), alloc.network_handle.as_deref()).await
     {
         tracing::warn!(alloc = %id, %error, "remains of the holder of the network of an allocation");
+        remains = true;
+    }
+    if remains != alloc.network_remains
+        && let Err(error) = journal(shared, id, |alloc| alloc.network_remains = remains).await
+    {
+        tracing::error!(alloc = %id, error, "what is left of a network was not journalled");
+    }
+}
+
+/// Tries again what was left of the networks of allocations that are over.
+pub(crate) async fn tear_down_remains(shared: &Shared) {
+    for alloc in shared.board.allocs("").iter().filter(|alloc| alloc.finished && alloc.network_remains) {
+        tear_down(shared, &alloc.id).await;
     }
 }
 
 /// At the agent's start: takes over the networks of allocations that are not over, and removes all others of ours.
 pub(crate) async fn reconcile(shared: &Shared, open: impl Iterator<Item = &Allocation>) {
     let Some(networks) = &shared.backends.networks else { return };
-    let plans: Vec<_> = open.filter_map(known).collect();
+    let plans: Vec<_> = open.filter_map(|alloc| known(shared, alloc)).collect();
     for (plan, result) in plans.iter().zip(networks.reconcile(&plans).await) {
         if let Err(error) = result {
             tracing::debug!(alloc = %plan.alloc, %error, "a network is not as it was; its allocation will make it anew");
@@ -113,7 +130,7 @@ pub(crate) async fn reconcile(shared: &Shared, open: impl Iterator<Item = &Alloc
 }
 
 /// The plan of a network that was made. A container may have another namespace by now, so the pinned one counts.
-fn known(alloc: &Allocation) -> Option<NetworkPlan> {
+fn known(shared: &Shared, alloc: &Allocation) -> Option<NetworkPlan> {
     let network: &Network = alloc.network.as_ref()?;
     Some(NetworkPlan {
         alloc: alloc.id.clone(),
@@ -123,6 +140,7 @@ fn known(alloc: &Allocation) -> Option<NetworkPlan> {
         holder: network.holder.clone().unwrap_or(Holder::Pinned),
         namespace_path: network.namespace_path.clone(),
         before: Some(network.clone()),
+        cni_args: cni_args(shared, alloc),
     })
 }
 
@@ -182,6 +200,23 @@ fn names(shared: &Shared, alloc: &Allocation) -> etc::Wanted {
         extra_hosts: extra_hosts(shared, group).iter().map(|(_, _, entry)| variables.text(entry)).collect(),
         dns: dns.map_or_else(Dns::default, |dns| resolver(dns, &variables)),
     }
+}
+
+/// What network plugins are told: who the allocation is, and what its job says.
+fn cni_args(shared: &Shared, alloc: &Allocation) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::from([
+        ("NOMAD_REGION".to_owned(), shared.config.region.clone()),
+        ("NOMAD_NAMESPACE".to_owned(), alloc.job.namespace.clone()),
+        ("NOMAD_JOB_ID".to_owned(), alloc.job.id.clone()),
+        ("NOMAD_GROUP_NAME".to_owned(), alloc.group.clone()),
+        ("NOMAD_ALLOC_ID".to_owned(), alloc.id.0.clone()),
+    ]);
+    let cni = group(alloc).and_then(|group| group.networks.first()).and_then(|network| network.cni.as_ref());
+    if let Some(cni) = cni {
+        let variables = variables(shared, alloc);
+        all.extend(cni.args.iter().map(|(name, value)| (name.clone(), variables.text(value))));
+    }
+    all
 }
 
 fn group(alloc: &Allocation) -> Option<&TaskGroup> {

@@ -46,6 +46,8 @@ pub(crate) struct AllocRecord {
     pub(crate) network: Option<Network>,
     #[serde(default)]
     pub(crate) network_handle: Option<Vec<u8>>,
+    #[serde(default)]
+    pub(crate) network_remains: bool,
     pub(crate) ports: Vec<Port>,
     #[serde(default)]
     pub(crate) cores: BTreeMap<String, Vec<u32>>,

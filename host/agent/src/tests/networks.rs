@@ -4,7 +4,7 @@ use longshore_core::error::HostError;
 use longshore_fake::Effect;
 use longshore_job::model::Job;
 
-use super::world::{World, submit, until_finished, until_running, web};
+use super::world::{World, submit, until, until_finished, until_running, web};
 
 fn bridged() -> Job {
     let mut job = web();
@@ -55,4 +55,21 @@ async fn without_a_network_nothing_starts() {
     world.fake.on("networks.ready", 1, Effect::Fail(why));
     let refused = agent.submit(bridged(), Default::default()).await.unwrap_err().to_string();
     assert!(refused.contains("/TaskGroups/0/Networks/0/Mode: limit reached"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_network_is_tried_again() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let id = submit(&agent, bridged()).await.remove(0);
+    until_running(&agent, &id).await;
+    world.fake.on("networks.destroy", 1, Effect::Fail(HostError::Other("a plugin failed".into())));
+    agent.stop_job("web", false).await.unwrap();
+    assert!(until_finished(&agent, &id).await.network_remains, "it is known");
+    // The next agent reads it in the journal.
+    agent.shutdown().await;
+    let agent = world.agent().await;
+    let ended = until(&agent, &id, |alloc| !alloc.network_remains).await;
+    assert!(ended.finished);
+    assert_eq!(count(&world, "networks.destroy"), 2);
 }

@@ -13,7 +13,12 @@ use crate::{
 pub struct Net {
     pub station: Station,
     bridge: String,
+    // Behind the station, so that no agent is left to repair what is removed.
+    _traces: Traces,
 }
+
+/// What the networks of one bridge leave on this machine. Dropped, it is gone.
+struct Traces(String);
 
 impl Net {
     pub fn start(number: u8) -> Self {
@@ -24,11 +29,16 @@ impl Net {
 
     /// Everything but the agent.
     fn prepare(number: u8) -> Self {
+        Self::prepare_with(number, "")
+    }
+
+    /// The same with further lines of its `network` block.
+    fn prepare_with(number: u8, lines: &str) -> Self {
         let bridge = format!("lsit{number}-{}", std::process::id() % 100_000);
         let config = format!(
-            "network {{\n  bridge_network_name = {bridge:?}\n  bridge_network_subnet = \"10.213.{number}.0/24\"\n}}\n"
+            "network {{\n  bridge_network_name = {bridge:?}\n  bridge_network_subnet = \"10.213.{number}.0/24\"\n{lines}}}\n"
         );
-        Self { station: Station::prepare(&config, &["--dev"]), bridge }
+        Self { station: Station::prepare(&config, &["--dev"]), _traces: Traces(bridge.clone()), bridge }
     }
 
     fn table(&self) -> String {
@@ -49,18 +59,25 @@ impl Net {
     }
 }
 
-impl Drop for Net {
+impl Drop for Traces {
     fn drop(&mut self) {
-        run("nft", &["delete", "table", "inet", &format!("longshore_{}", self.bridge)]);
-        run("ip", &["link", "delete", &self.bridge]);
+        let bridge = &self.0;
+        run("nft", &["delete", "table", "inet", &format!("longshore_{bridge}")]);
+        run("ip", &["link", "delete", bridge]);
+        run("ip", &["link", "delete", &plugins_bridge(bridge)]);
         for direction in ["from", "to"] {
-            let comment = format!("longshore_{}: {direction}", self.bridge);
+            let comment = format!("longshore_{bridge}: {direction}");
             let rules = run("iptables", &["-S", "DOCKER-USER"]).out;
             for rule in rules.lines().filter(|rule| rule.contains(&comment)) {
                 run("sh", &["-c", &format!("iptables {}", rule.replacen("-A", "-D", 1))]);
             }
         }
     }
+}
+
+/// The bridge of a network made by plugins, of an agent with this one.
+fn plugins_bridge(bridge: &str) -> String {
+    format!("{bridge}c")
 }
 
 fn pin(alloc: &str) -> std::path::PathBuf {
@@ -258,7 +275,7 @@ fn what_cannot_be_is_refused_at_submission() {
         format!("{}{}", ran.out, ran.err)
     };
     let cni = refused(&job(&page("wrong", "cni/mine")));
-    assert!(cni.contains("not built yet"), "{cni}");
+    assert!(cni.contains("no CNI network config found in /opt/cni/config"), "{cni}");
     let hostname = page("wrong", "bridge").replace("mode = \"bridge\"", "mode = \"bridge\"\nhostname = \"x\"");
     let said = refused(&job(&hostname));
     assert!(said.contains("hostname is not currently supported on driver raw_exec"), "{said}");
@@ -307,6 +324,13 @@ job "named" {{
         args    = ["-c", "uname -n > local/name; exec sleep 3600"]
       }}
     }}
+    task "apart" {{
+      driver = "exec"
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "exec sleep 3600"]
+      }}
+    }}
   }}
 }}
 "#,
@@ -324,7 +348,7 @@ fn names_are_the_same_for_every_task_of_a_group() {
     let document = net.station.get(&format!("/v1/allocation/{alloc}"));
     let inside = document["NetworkStatus"]["Address"].as_str().unwrap();
     let read = |task: &str, file: &str| {
-        let cat = if task == "side" { ["cat"].as_slice() } else { &["busybox", "cat"] };
+        let cat = if matches!(task, "side" | "apart") { ["cat"].as_slice() } else { &["busybox", "cat"] };
         net.station.cli(&[&["alloc", "exec", "--task", task, &alloc], cat, &[file]].concat()).ok()
     };
     let hosts = read("one", "/etc/hosts");
@@ -334,7 +358,7 @@ fn names_are_the_same_for_every_task_of_a_group() {
     let searches = fs::read_to_string("/etc/resolv.conf").unwrap();
     let searches = searches.lines().find(|line| line.starts_with("search")).map(|line| format!("{line}\n"));
     let resolver = format!("nameserver 192.0.2.53\n{}options ndots:3\n", searches.unwrap_or_default());
-    for task in ["one", "two", "side"] {
+    for task in ["one", "two", "side", "apart"] {
         assert_eq!(read(task, "/etc/hosts"), hosts, "{task}");
         assert_eq!(read(task, "/etc/resolv.conf"), resolver, "{task}");
         assert_eq!(read(task, "/etc/hostname"), "named\n", "{task}");
@@ -458,4 +482,43 @@ fn networks_and_ports_are_shown() {
     eventually("the node tells it too", || net.station.cli(&["node", "status"]).out.contains(&remedy).then_some(()));
     run("ip", &["link", "delete", &net.bridge]).ok();
     assert_eq!(net.station.cli(&["network", "check"]).code, 0);
+}
+
+#[test]
+fn a_network_of_the_operators_plugins() {
+    let files = tempfile::tempdir().unwrap();
+    let dir = files.path().display();
+    let lines = format!("  cni_config_dir = \"{dir}\"\n  cni_path = \"/usr/lib/cni\"\n");
+    let mut net = Net::prepare_with(8, &lines);
+    let bridge = plugins_bridge(&net.bridge);
+    let list = format!(
+        r#"{{"cniVersion": "0.4.0", "name": "mine", "plugins": [
+            {{"type": "bridge", "bridge": "{bridge}", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+              "ipam": {{"type": "host-local", "dataDir": "{dir}/ipam", "ranges": [[{{"subnet": "10.214.8.0/24"}}]],
+                        "routes": [{{"dst": "0.0.0.0/0"}}]}}}},
+            {{"type": "firewall", "backend": "iptables"}},
+            {{"type": "portmap", "capabilities": {{"portMappings": true}}, "snat": true}}]}}"#
+    );
+    fs::write(files.path().join("10-mine.conflist"), list).unwrap();
+    net.station.launch();
+    let alloc = net.station.run_job("plugged", &page("plugged", "cni/mine"));
+    let address = net.station.address(&alloc, "http");
+    assert_eq!(fetch(&address), format!("served by {alloc}\n"));
+    let status = net.station.get(&format!("/v1/allocation/{alloc}"))["NetworkStatus"].clone();
+    let inside = status["Address"].as_str().unwrap();
+    assert!(inside.starts_with("10.214.8."), "{inside}");
+    assert!(run("ip", &["-n", &alloc, "-o", "-4", "addr", "show", "eth0"]).ok().contains(inside));
+    net.station.kill();
+    // The operator changes his mind; what runs goes on, and goes as it came.
+    fs::remove_file(files.path().join("10-mine.conflist")).unwrap();
+    net.station.launch();
+    assert_eq!(fetch(&address), format!("served by {alloc}\n"));
+    assert_eq!(net.station.get(&format!("/v1/allocation/{alloc}"))["NetworkStatus"], status);
+    net.station.cli(&["job", "stop", "plugged"]).ok();
+    eventually("nothing of the plugins is left", || {
+        let rules = run("iptables-save", &[]).ok();
+        (!pin(&alloc).exists() && !rules.contains(&alloc)).then_some(())
+    });
+    let said = net.station.cli(&["job", "run", &net.station.job("again", &page("again", "cni/mine"))]);
+    assert!(said.err.contains("no CNI network config found in"), "{}{}", said.out, said.err);
 }

@@ -105,13 +105,7 @@ static DNS: Block = Block {
     ..BLOCK
 };
 
-static CNI: Block = Block {
-    name: "cni",
-    json: "CNI",
-    effect: Refused(reasons::LATER),
-    attributes: &[attribute("args", "Args", Strings)],
-    ..BLOCK
-};
+static CNI: Block = Block { name: "cni", json: "CNI", attributes: &[attribute("args", "Args", Strings)], ..BLOCK };
 
 /// Of groups and of tasks.
 pub static RESTART: Block = Block {

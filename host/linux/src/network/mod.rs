@@ -10,6 +10,7 @@
 //! 4. Its ports become entries of maps in our table (`rules`, with the messages of `nft`), and the connections the
 //!    kernel remembers of an earlier owner are forgotten (`conntrack`).
 //!
+//! Mode `cni/<name>` has the first step too; the others are those of the operator's plugins (`cni`).
 //! Mode `none` ends with the first step. `forwarding` gets packets past Docker's firewall and tells of others it cannot
 //! get past; `check` finds all that stands in the way, making nothing. Everything is derived from the kernel and from what the agent's journal says
 //! ([`Networks::reconcile`]); the table is written in transactions, so no packet ever sees half of it.
@@ -20,6 +21,7 @@
 mod addresses;
 mod bridge;
 mod check;
+mod cni;
 mod conntrack;
 mod forwarding;
 mod links;
@@ -31,7 +33,7 @@ mod rules;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -45,8 +47,9 @@ use longshore_core::{
     port::{Port, Ports, Protocol},
 };
 
+pub use self::cni::CniSettings;
 pub(crate) use self::namespace::within;
-use self::{addresses::Pair, bridge::Bridge, check::Refusal};
+use self::{addresses::Pair, bridge::Bridge, check::Refusal, namespace::Namespace};
 use crate::{
     failure::{because, blocking},
     listeners,
@@ -64,6 +67,8 @@ pub struct NetworkSettings {
     pub subnet_ipv6: Option<Ipv6Net>,
     /// Address of ports that name no `host_network`: they answer on every address of the host.
     pub host_ip: IpAddr,
+    /// Networks made by plugins.
+    pub cni: CniSettings,
 }
 
 /// Nomad's bridge and subnet.
@@ -74,6 +79,7 @@ impl Default for NetworkSettings {
             subnet: Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 26, 64, 0), 20),
             subnet_ipv6: None,
             host_ip: crate::ports::default_host_ip(),
+            cni: CniSettings::default(),
         }
     }
 }
@@ -88,12 +94,16 @@ pub struct KernelNetworks {
 struct Inner {
     settings: NetworkSettings,
     state: Mutex<State>,
+    /// Held while plugins run, one network at a time: some of them cannot stand another beside them.
+    plugins: Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     bridge: Option<Bridge>,
     networks: BTreeMap<AllocId, Network>,
+    /// Allocations whose drivers took their network away; it comes back when they attach it again.
+    detached: BTreeSet<AllocId>,
     /// Ports that drivers mapped beside the job file's.
     extra: BTreeMap<AllocId, Vec<Port>>,
 }
@@ -105,7 +115,11 @@ impl KernelNetworks {
         containers: Option<Arc<dyn Containers>>,
         ports: Option<Arc<dyn Ports>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { settings, state: Mutex::default() }), containers, ports }
+        Self {
+            inner: Arc::new(Inner { settings, state: Mutex::default(), plugins: Mutex::default() }),
+            containers,
+            ports,
+        }
     }
 
     /// Removes the bridge and the table, for a machine that shall have no trace of us. Networks of allocations must
@@ -113,6 +127,12 @@ impl KernelNetworks {
     pub async fn demolish(&self) -> Result<()> {
         let inner = self.inner.clone();
         blocking(move || lock(&inner.state).bridge.take().map_or(Ok(()), Bridge::demolish)).await
+    }
+
+    /// The network of the caller's allocation as it is when it is attached.
+    fn whole(&self, caller: &Caller) -> Result<Option<Network>> {
+        let alloc = &caller.require_task()?.id.alloc;
+        Ok(lock(&self.inner.state).networks.get(alloc).cloned())
     }
 
     async fn with<T: Send + 'static>(
@@ -143,6 +163,7 @@ impl State {
         let made = self.try_create(settings, plan);
         match &made {
             Ok(network) => {
+                self.detached.remove(&plan.alloc);
                 self.networks.insert(plan.alloc.clone(), network.clone());
             }
             // What was there before stays as it was; of what is new nothing stays.
@@ -160,7 +181,7 @@ impl State {
         let is_bridge = match plan.mode.as_str() {
             "bridge" => true,
             "none" => false,
-            other => return Err(HostError::Invalid(format!("network mode {other:?} has no network to make"))),
+            other => return Err(no_such_mode(other)),
         };
         if is_bridge {
             let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
@@ -168,18 +189,7 @@ impl State {
         } else {
             check::privilege()?;
         }
-        let pin = namespace::pin_of(&plan.alloc.0);
-        let mut inside = match (&plan.holder, &plan.namespace_path) {
-            (Holder::Pinned, _) => namespace::make(&pin)?.0,
-            (Holder::Container(id), Some(path)) => {
-                refuse_hosts_own(id, Path::new(path))?;
-                namespace::open(Path::new(path))?
-            }
-            (Holder::Container(id), None) => {
-                return Err(HostError::NotFound(format!("container {id:?} has no network namespace: it does not run")));
-            }
-        };
-        inside.loopback_up()?;
+        let mut inside = open_inside(plan)?;
         let mut pair = None;
         if is_bridge {
             let ports = self.ports(plan);
@@ -188,10 +198,16 @@ impl State {
             bridge.map(&plan.alloc.0, &ports)?;
             pair = bridge.addresses(&plan.alloc.0).map(|pair| (pair, bridge.gateway()));
         }
-        if let (Holder::Container(_), Some(path)) = (&plan.holder, &plan.namespace_path) {
-            namespace::pin(Path::new(path), &pin)?;
+        Ok(network(plan, &keep(plan)?, pair))
+    }
+
+    /// Takes link, addresses and maps away; the namespace stays.
+    fn detach(&mut self, alloc: &AllocId) -> Result<()> {
+        let errors = self.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
+        if self.networks.contains_key(alloc) {
+            self.detached.insert(alloc.clone());
         }
-        Ok(network(plan, &pin, pair))
+        all(&errors)
     }
 
     /// The job file's ports and the drivers'.
@@ -206,6 +222,7 @@ impl State {
         let mut errors = self.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
         errors.extend(namespace::unpin(&namespace::pin_of(&alloc.0)).err());
         self.networks.remove(alloc);
+        self.detached.remove(alloc);
         self.extra.remove(alloc);
         all(&errors)
     }
@@ -241,6 +258,102 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The plan's namespace, with 127.0.0.1. One that the host keeps is made and pinned.
+fn open_inside(plan: &NetworkPlan) -> Result<Namespace> {
+    let mut inside = match (&plan.holder, &plan.namespace_path) {
+        (Holder::Pinned, _) => namespace::make(&namespace::pin_of(&plan.alloc.0))?.0,
+        (Holder::Container(id), Some(path)) => {
+            refuse_hosts_own(id, Path::new(path))?;
+            namespace::open(Path::new(path))?
+        }
+        (Holder::Container(id), None) => {
+            return Err(HostError::NotFound(format!("container {id:?} has no network namespace: it does not run")));
+        }
+    };
+    inside.loopback_up()?;
+    Ok(inside)
+}
+
+/// Pins a container's namespace too; answers the pin.
+fn keep(plan: &NetworkPlan) -> Result<PathBuf> {
+    let pin = namespace::pin_of(&plan.alloc.0);
+    if let (Holder::Container(_), Some(path)) = (&plan.holder, &plan.namespace_path) {
+        namespace::pin(Path::new(path), &pin)?;
+    }
+    Ok(pin)
+}
+
+/// Networks that plugins make.
+impl Inner {
+    fn create_by_plugins(&self, plan: &NetworkPlan) -> Result<Network> {
+        check_id(&plan.alloc)?;
+        check::privilege()?;
+        let _turn = lock(&self.plugins);
+        let known = lock(&self.state).networks.contains_key(&plan.alloc);
+        let made = open_inside(plan).and_then(|_| keep(plan)).and_then(|pin| {
+            let answer = cni::create(&self.settings.cni, self.settings.host_ip, plan, &pin)?;
+            Ok(network_of_plugins(plan, &pin, answer))
+        });
+        match &made {
+            Ok(network) => {
+                lock(&self.state).networks.insert(plan.alloc.clone(), network.clone());
+            }
+            Err(_) if known => {}
+            Err(_) => {
+                let left = [cni::destroy(&self.settings.cni, &plan.alloc.0), lock(&self.state).destroy(&plan.alloc)];
+                for error in left.into_iter().filter_map(Result::err) {
+                    tracing::warn!(alloc = %plan.alloc, %error, "remains of a network that could not be made");
+                }
+            }
+        }
+        made
+    }
+
+    fn destroy(&self, alloc: &AllocId) -> Result<()> {
+        check_id(alloc)?;
+        let by_plugins = {
+            let _turn = lock(&self.plugins);
+            cni::destroy(&self.settings.cni, &alloc.0)
+        };
+        let results = [by_plugins, lock(&self.state).destroy(alloc)];
+        all(&results.into_iter().filter_map(Result::err).collect::<Vec<_>>())
+    }
+
+    /// Takes over all networks: nothing stays that none of `plans` names.
+    fn reconcile(&self, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
+        let is_native = |plan: &&NetworkPlan| cni::name_of(&plan.mode).is_none();
+        let native: Vec<_> = plans.iter().filter(is_native).cloned().collect();
+        let mut made = lock(&self.state).reconcile(&self.settings, &native).into_iter();
+        for alloc in cni::allocations(&self.settings.cni).into_iter().map(AllocId) {
+            if plans.iter().all(|plan| plan.alloc != alloc)
+                && let Err(error) = self.destroy(&alloc)
+            {
+                tracing::warn!(%alloc, %error, "remains of the network of an allocation that is not known any more");
+            }
+        }
+        let one = |plan: &NetworkPlan| match cni::name_of(&plan.mode) {
+            Some(_) => self.create_by_plugins(plan),
+            None => made.next().unwrap_or_else(|| Err(HostError::Other("a network was left out".into()))),
+        };
+        plans.iter().map(one).collect()
+    }
+}
+
+fn network_of_plugins(plan: &NetworkPlan, pin: &Path, answer: cni::Answer) -> Network {
+    Network {
+        interface_name: Some(answer.interface),
+        address: answer.address,
+        address_ipv6: answer.address_ipv6,
+        gateway: answer.gateway,
+        dns: answer.dns,
+        ..network(plan, pin, None)
+    }
+}
+
+fn no_such_mode(mode: &str) -> HostError {
+    HostError::Unavailable(format!("network mode {mode:?} is unknown; there are host, bridge, none and cni/<name>"))
 }
 
 /// A container in network mode `host` has the host's namespace, and its tasks would have the whole host with it.
@@ -283,7 +396,14 @@ fn network(plan: &NetworkPlan, pin: &Path, pair: Option<(Pair, Pair)>) -> Networ
         gateway: gateway.map(|gateway| gateway.four.to_string()),
         hostname: plan.hostname.clone(),
         ports: plan.ports.clone(),
+        dns: None,
     }
+}
+
+/// A network without what its driver took away.
+fn detached(network: Network) -> Network {
+    let ports = Vec::new();
+    Network { interface_name: None, address: None, address_ipv6: None, gateway: None, ports, ..network }
 }
 
 /// The plan of a network that is there.
@@ -296,6 +416,7 @@ fn plan_of(network: &Network, holder: Holder, namespace_path: Option<String>) ->
         holder,
         namespace_path,
         before: Some(network.clone()),
+        cni_args: BTreeMap::new(),
     }
 }
 
@@ -306,12 +427,20 @@ fn no_network() -> HostError {
 #[async_trait]
 impl Networks for KernelNetworks {
     async fn current(&self, caller: &Caller) -> Result<Option<Network>> {
-        let alloc = &caller.require_task()?.id.alloc;
-        Ok(lock(&self.inner.state).networks.get(alloc).cloned())
+        let network = self.whole(caller)?;
+        let state = lock(&self.inner.state);
+        let shown = |network: Network| {
+            if state.detached.contains(&AllocId(network.id.clone())) { detached(network) } else { network }
+        };
+        Ok(network.map(shown))
     }
 
     async fn attach_container(&self, caller: &Caller, container_id: &str) -> Result<Network> {
-        let network = self.current(caller).await?.ok_or_else(no_network)?;
+        let network = self.whole(caller)?.ok_or_else(no_network)?;
+        if network.mode != "bridge" {
+            let mode = &network.mode;
+            return Err(HostError::Invalid(format!("a network of mode {mode:?} cannot be attached to a container")));
+        }
         let Some(containers) = &self.containers else {
             return Err(HostError::Unavailable("this host has no container engine".into()));
         };
@@ -322,11 +451,7 @@ impl Networks for KernelNetworks {
 
     async fn detach(&self, caller: &Caller) -> Result<()> {
         let alloc = caller.require_task()?.id.alloc.clone();
-        self.with(move |_, state| {
-            let errors = state.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
-            all(&errors)
-        })
-        .await
+        self.with(move |_, state| state.detach(&alloc)).await
     }
 
     async fn map_port(&self, caller: &Caller, label: &str, address: &str, task_port: u16) -> Result<()> {
@@ -368,25 +493,37 @@ impl Networks for KernelNetworks {
             "host" => Ok(()),
             "none" => check::privilege().map_err(Into::into),
             "bridge" => self.with(|settings, state| state.openable(settings).map_err(Into::into)).await,
-            other => Err(HostError::Unavailable(format!(
-                "network mode {other:?} is not built yet; this version has host, bridge and none"
-            ))),
+            other => match cni::name_of(other) {
+                Some(name) => {
+                    let (inner, name) = (self.inner.clone(), name.to_owned());
+                    blocking(move || {
+                        check::privilege()?;
+                        cni::ready(&inner.settings.cni, &name)
+                    })
+                    .await
+                }
+                None => Err(no_such_mode(other)),
+            },
         }
     }
 
     async fn create(&self, plan: &NetworkPlan) -> Result<Network> {
-        let plan = plan.clone();
-        self.with(move |settings, state| state.create(settings, &plan)).await
+        let (inner, plan) = (self.inner.clone(), plan.clone());
+        blocking(move || match cni::name_of(&plan.mode) {
+            Some(_) => inner.create_by_plugins(&plan),
+            None => lock(&inner.state).create(&inner.settings, &plan),
+        })
+        .await
     }
 
     async fn destroy(&self, alloc: &AllocId) -> Result<()> {
-        let alloc = alloc.clone();
-        self.with(move |_, state| state.destroy(&alloc)).await
+        let (inner, alloc) = (self.inner.clone(), alloc.clone());
+        blocking(move || inner.destroy(&alloc)).await
     }
 
     async fn reconcile(&self, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
-        let (owned, count) = (plans.to_vec(), plans.len());
-        match self.with(move |settings, state| Ok(state.reconcile(settings, &owned))).await {
+        let (inner, owned, count) = (self.inner.clone(), plans.to_vec(), plans.len());
+        match blocking(move || Ok(inner.reconcile(&owned))).await {
             Ok(results) => results,
             Err(error) => vec![Err(error); count],
         }

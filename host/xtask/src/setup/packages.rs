@@ -27,6 +27,11 @@ pub const FOR_TESTS: &[Package] = &[
     Package { name: "iproute2", proof: "ip", purpose: "a second opinion on networks, and namespaces to test in" },
     Package { name: "nftables", proof: "nft", purpose: "a second opinion on port maps" },
     Package { name: "iptables", proof: "iptables", purpose: "Docker's firewall, as it is and as tests make it" },
+    Package {
+        name: "containernetworking-plugins",
+        proof: "/usr/lib/cni/portmap",
+        purpose: "networks of mode cni/<name>",
+    },
     Package { name: "curl", proof: "curl", purpose: "a second opinion on the HTTP API" },
     Package { name: "clang", proof: "clang", purpose: "the driver written in C" },
     Package { name: "lld", proof: "wasm-ld", purpose: "the driver written in C" },

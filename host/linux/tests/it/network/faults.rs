@@ -83,5 +83,5 @@ fn modes_that_are_not_there() {
     let networks = world.networks();
     let ready = |mode: &'static str| world.on_machine(async || networks.ready(mode).await);
     assert_eq!((ready("host"), ready("none")), (Ok(()), Ok(())));
-    assert!(matches!(ready("cni/x"), Err(HostError::Unavailable(_))));
+    assert!(matches!(ready("overlay"), Err(HostError::Unavailable(_))));
 }

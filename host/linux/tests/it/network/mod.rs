@@ -1,5 +1,6 @@
 //! Networks of allocations over real sockets, between namespaces, looked at by `ip`, `nft` and `iptables`.
 
+mod cni;
 mod faults;
 mod firewall;
 mod world;

@@ -5,6 +5,7 @@
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -62,6 +63,7 @@ impl World {
             subnet: "10.77.0.0/20".parse().unwrap(),
             subnet_ipv6: Some("fd77::/64".parse().unwrap()),
             host_ip: "192.0.2.1".parse().unwrap(),
+            ..NetworkSettings::default()
         };
         Self { machine, outside, bridge, settings }
     }
@@ -132,6 +134,7 @@ pub fn plan(alloc: &str, ports: &[(u16, u16)]) -> NetworkPlan {
         holder: Holder::Pinned,
         namespace_path: None,
         before: None,
+        cni_args: BTreeMap::new(),
     }
 }
 
