@@ -4,7 +4,8 @@
 //! `bridge`, where each name stands for the group's own address. What has no counterpart is noted, never dropped
 //! in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
@@ -23,7 +24,7 @@ pub struct Imported {
 }
 
 /// Keys of a service that are carried, or need not be.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "image",
     "command",
     "entrypoint",
@@ -48,6 +49,7 @@ const KNOWN: [&str; 24] = [
     "mem_limit",
     "expose",
     "networks",
+    "deploy",
 ];
 
 /// Makes a job file; `name` is the job's, else the file's own `name`, else `directory`.
@@ -58,7 +60,12 @@ pub fn import(text: &str, name: Option<&str>, directory: Option<&str>) -> Result
     let services = document.get("services").and_then(Value::as_object).ok_or("a Compose file has services")?;
     let own = document.get("name").and_then(Value::as_str);
     let name = name.or(own).or(directory).unwrap_or("compose");
-    let mut import = Import { notes: Vec::new(), ports: BTreeMap::new(), names: services.keys().cloned().collect() };
+    let mut import = Import {
+        notes: Vec::new(),
+        ports: BTreeMap::new(),
+        names: services.keys().cloned().collect(),
+        first: services.values().flat_map(|service| dependencies(service, COMPLETED)).collect(),
+    };
     for key in ["secrets", "configs", "include", "extends"] {
         if document.get(key).is_some() {
             import.notes.push(format!("{key}: not carried over"));
@@ -90,7 +97,12 @@ struct Import {
     /// Blocks of ports by label.
     ports: BTreeMap<String, String>,
     names: Vec<String>,
+    /// Services that others wait for until they are done.
+    first: BTreeSet<String>,
 }
+
+/// On what a service depends that starts after another has ended.
+const COMPLETED: &str = "service_completed_successfully";
 
 impl Import {
     fn note(&mut self, service: &str, text: impl std::fmt::Display) {
@@ -116,6 +128,9 @@ impl Import {
         }
         out.push_str(&format!("\nconfig {{\n{config}}}\n"));
         out.push_str(&environment(service.get("environment")));
+        if self.first.contains(name) {
+            out.push_str("\nlifecycle {\nhook = \"prestart\"\n}\n");
+        }
         out.push_str(&self.restart(name, service));
         out.push_str(&self.resources(name, service));
         self.order(name, service);
@@ -174,7 +189,8 @@ impl Import {
         out
     }
 
-    /// `"8080:80"`, `"127.0.0.1:8080:80/udp"`, `80`, or `{ target = 80, published = 8080 }`.
+    /// `"8080:80"`, `"127.0.0.1:8080:80/udp"`, `"5000-5010:5000-5010"`, `80`, or `{ target = 80, published = 8080 }`.
+    /// The protocol is not asked for: a port of a job is published for both.
     fn ports(&mut self, name: &str, service: &Fields) -> Vec<String> {
         let mut labels = Vec::new();
         let items = service.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -196,14 +212,17 @@ impl Import {
                     (published, parts.first().copied().unwrap_or_default().to_owned())
                 }
             };
-            let Ok(target) = target.parse::<u16>() else {
-                self.note(name, format!("port {item}: ranges and variables are not carried over"));
+            let Some(pairs) = paired(&published, &target) else {
+                self.note(name, format!("port {item}: not carried over; only numbers and equally long ranges are"));
                 continue;
             };
-            let label = format!("{}-{target}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-            let fixed = published.parse::<u16>().map(|port| format!("static = {port}\n")).unwrap_or_default();
-            self.ports.insert(label.clone(), format!("port {} {{\n{fixed}to = {target}\n}}\n", quoted(&label)));
-            labels.push(label);
+            for (published, target) in pairs {
+                let label = format!("{}-{target}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+                let fixed = published.map(|port| format!("static = {port}\n")).unwrap_or_default();
+                let block = format!("port {} {{\n{fixed}to = {target}\n}}\n", quoted(&label));
+                self.ports.insert(label.clone(), block);
+                labels.push(label);
+            }
         }
         labels
     }
@@ -269,7 +288,13 @@ impl Import {
     }
 
     fn resources(&mut self, name: &str, service: &Fields) -> String {
-        let limit = service.get("mem_limit").and_then(to_text);
+        let mut left = Vec::new();
+        leaves(service.get("deploy").unwrap_or(&Value::Null), "deploy", &mut left);
+        for key in left.iter().filter(|key| *key != "deploy.resources.limits.memory") {
+            self.note(name, format!("{key}: not carried over"));
+        }
+        let deployed = service.get("deploy").and_then(|deploy| deploy.pointer("/resources/limits/memory"));
+        let limit = service.get("mem_limit").or(deployed).and_then(to_text);
         match limit.as_deref().map(|limit| (limit, mebibytes(limit))) {
             Some((_, Some(memory))) => format!("\nresources {{\nmemory = {}\n}}\n", memory.max(10)),
             Some((limit, None)) => {
@@ -282,11 +307,12 @@ impl Import {
 
     /// What says when a service starts, and when it is well.
     fn order(&mut self, name: &str, service: &Fields) {
-        let others: Vec<String> = match service.get("depends_on") {
+        let mut others = match service.get("depends_on") {
             Some(Value::Array(items)) => texts(items),
             Some(Value::Object(fields)) => fields.keys().cloned().collect(),
             _ => Vec::new(),
         };
+        others.retain(|other| !self.first.contains(other));
         if !others.is_empty() {
             let others = others.join(", ");
             self.note(
@@ -302,6 +328,39 @@ impl Import {
         if service.contains_key("networks") {
             self.note(name, "networks: all services share one network");
         }
+    }
+}
+
+/// Services that one waits for, under a condition.
+fn dependencies(service: &Value, condition: &str) -> Vec<String> {
+    let others = service.get("depends_on").and_then(Value::as_object).into_iter().flatten();
+    let asked = |other: &Value| other.get("condition").and_then(Value::as_str) == Some(condition);
+    others.filter(|(_, other)| asked(other)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Ports inside with those published for them: of a range each by itself.
+fn paired(published: &str, target: &str) -> Option<Vec<(Option<u16>, u16)>> {
+    let targets = range(target)?;
+    if published.is_empty() {
+        return Some(targets.map(|target| (None, target)).collect());
+    }
+    let published = range(published)?;
+    let pairs = published.len() == targets.len();
+    pairs.then(|| published.map(Some).zip(targets).collect())
+}
+
+/// `80`, or `5000-5010`.
+fn range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some(first.parse().ok()?..=last.parse().ok()?)
+}
+
+/// The names of all values within maps, joined by dots.
+fn leaves(value: &Value, name: &str, out: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| leaves(value, &format!("{name}.{key}"), out)),
+        Value::Null => {}
+        _ => out.push(name.to_owned()),
     }
 }
 

@@ -91,13 +91,16 @@ services:
     <<: *defaults
     image: "nginx:${TAG:-1.27}"
     command: nginx -g "daemon off;"
-    ports: ["8080:80", "443", "127.0.0.1:9000:9000/udp", "5000-5010:5000-5010"]
+    ports: ["8080:80", "443", "127.0.0.1:9000:9000/udp", "5000-5001:6000-6001", "1-9:1"]
     environment: [MODE=prod, EMPTY, "COST=5$$"]
     volumes: ["./html:/usr/share/nginx/html:ro", "cache:/var/cache", /tmp/x]
-    depends_on: { db: { condition: service_healthy } }
+    depends_on: { db: { condition: service_healthy }, schema: { condition: service_completed_successfully } }
     healthcheck: { test: [CMD, curl, localhost] }
     networks: [front]
     shm_size: 64m
+  schema:
+    image: migrate:1
+    deploy: { replicas: 1, resources: { limits: { memory: 64m, cpus: "0.5" } } }
   db:
     image: postgres:17
     environment:
@@ -118,7 +121,8 @@ fn compose_files_become_jobs_and_say_what_is_left() {
     let tasks = &parsed.job.task_groups[0].tasks;
     assert_eq!(tasks[0].config["image"], "nginx:1.27");
     assert_eq!(tasks[0].env["COST"], "5$");
-    assert_eq!(tasks[1].env["POSTGRES_PASSWORD"], "s");
+    assert_eq!(tasks[2].env["POSTGRES_PASSWORD"], "s");
+    assert!(tasks[1].lifecycle.is_some() && tasks[1].resources.memory_mb == 64);
     for (text, expected) in [("a: 1", "has services"), ("services: {a: 1}", "must be a map"), ("[", "did not find")] {
         let said = compose::import(text, None, None).unwrap_err();
         assert!(said.contains(expected), "{text}: {said}");
