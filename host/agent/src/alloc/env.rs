@@ -148,6 +148,9 @@ fn legacy_ports(source: &Source, env: &mut BTreeMap<String, String>) {
                 set(format!("NOMAD_ADDR_{label}"), address);
                 set(format!("NOMAD_HOST_PORT_{label}"), port.host_port.to_string());
                 set(format!("NOMAD_PORT_{label}"), inside.to_string());
+                // Nomad 0.1 wrote labels in capitals; a port that is called so itself counts more.
+                let capitals = format!("NOMAD_PORT_{}", label.to_uppercase());
+                env.entry(capitals).or_insert_with(|| inside.to_string());
             } else {
                 let name = &task.name;
                 set(format!("NOMAD_IP_{name}_{label}"), ip.clone());

@@ -137,6 +137,7 @@ fn legacy_network() {
             ("NOMAD_IP", "127.0.0.1"),
             ("NOMAD_ADDR_http", "127.0.0.1:80"),
             ("NOMAD_PORT_http", "80"),
+            ("NOMAD_PORT_HTTP", "80"),
             ("NOMAD_IP_http", "127.0.0.1"),
             ("NOMAD_IPv4_http", "127.0.0.1"),
             ("NOMAD_ADDR_https", "127.0.0.1:8080"),
