@@ -74,5 +74,13 @@ impl SourceMap {
 
 /// A pointer one step longer, the step escaped as JSON pointers are.
 pub(crate) fn join(pointer: &str, step: &str) -> String {
-    format!("{pointer}/{}", step.replace('~', "~0").replace('/', "~1"))
+    let mut longer = String::with_capacity(pointer.len() + 1 + step.len());
+    longer.push_str(pointer);
+    longer.push('/');
+    if step.contains(['~', '/']) {
+        longer.push_str(&step.replace('~', "~0").replace('/', "~1"));
+    } else {
+        longer.push_str(step);
+    }
+    longer
 }
