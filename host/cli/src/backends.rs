@@ -199,6 +199,7 @@ fn container_engines(config: &Config, store: &AgentStore, drivers: &[DriverConfi
     let docker = |engine: &ContainerEngine, fallback: Option<&str>| {
         Docker::new(DockerConfig {
             endpoint: engine.endpoint.clone().or(fallback.map(str::to_owned)),
+            tls: engine.tls(),
             agent: store.node_id().to_owned(),
             policies: policies(drivers),
             files: files.clone(),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use longshore_job::model::parse_duration;
-use longshore_linux::engine::docker::{AuthSources, Dangling, ImageGc, PullLimits};
+use longshore_linux::engine::docker::{AuthSources, Dangling, ImageGc, PullLimits, TlsFiles};
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// Shortest grace and activity time-out that make sense.
@@ -15,6 +15,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct ContainerEngine {
     /// `unix:///path` or `tcp://host:port`; `DOCKER_HOST`, then the default socket, unless given.
     pub endpoint: Option<String>,
+    /// TLS to it.
+    pub tls: Option<Tls>,
     /// Credentials for registries.
     pub auth: Auth,
     /// What is removed when nobody needs it.
@@ -27,6 +29,18 @@ pub struct ContainerEngine {
     pub pull_activity_timeout: Option<Duration>,
     /// Leave the output of tasks to the engine.
     pub disable_log_collection: bool,
+}
+
+/// TLS to an engine: files in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Certificates of the authority that vouches for the engine.
+    pub ca: PathBuf,
+    /// The agent's certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
 }
 
 /// Where credentials for registries are.
@@ -75,8 +89,22 @@ impl ContainerEngine {
             Some(given) if given < MINUTE => Err(format!("{name} is less than minimum, 1m0s")),
             _ => Ok(()),
         };
+        if let Some(tls) = &self.tls {
+            if tls.ca.as_os_str().is_empty() {
+                return Err("tls: ca must name the certificates of the engine's authority".into());
+            }
+            if tls.cert.is_some() != tls.key.is_some() {
+                return Err("tls: cert and key belong together".into());
+            }
+        }
         at_least("pull_activity_timeout", self.pull_activity_timeout)?;
         at_least("creation_grace", self.gc.dangling_containers.creation_grace)
+    }
+
+    /// The files of TLS.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let tls = self.tls.clone()?;
+        Some(TlsFiles { ca: tls.ca, client: tls.cert.zip(tls.key) })
     }
 
     /// Where credentials are.

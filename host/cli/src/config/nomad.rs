@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Config, Driver,
-    engine::{Auth, ContainerEngine, DanglingContainers, Gc, duration},
+    engine::{Auth, ContainerEngine, DanglingContainers, Gc, Tls, duration},
 };
 
 /// Modes Docker knows for each of the namespaces of `allowed_modes`.
@@ -53,7 +53,7 @@ pub struct Client {
 struct Docker {
     endpoint: Option<String>,
     auth: Auth,
-    tls: BTreeMap<String, String>,
+    tls: Option<Tls>,
     extra_labels: Vec<String>,
     logging: Option<Value>,
     gc: PluginGc,
@@ -114,16 +114,14 @@ pub fn translate(config: &mut Config) -> Result<(), String> {
         );
     }
     config.driver.insert("docker".into(), driver(&docker)?);
-    config.docker = engine(docker)?;
+    config.docker = engine(docker);
     Ok(())
 }
 
-fn engine(docker: Docker) -> Result<ContainerEngine, String> {
-    if docker.tls.values().any(|value| !value.is_empty()) {
-        return Err("docker: tls: TLS to the engine is not supported yet; use its Unix socket".into());
-    }
-    Ok(ContainerEngine {
+fn engine(docker: Docker) -> ContainerEngine {
+    ContainerEngine {
         endpoint: docker.endpoint,
+        tls: docker.tls,
         auth: docker.auth,
         gc: Gc {
             image: docker.gc.image,
@@ -133,7 +131,7 @@ fn engine(docker: Docker) -> Result<ContainerEngine, String> {
         image_pull_timeout: docker.image_pull_timeout,
         pull_activity_timeout: docker.pull_activity_timeout,
         disable_log_collection: docker.disable_log_collection,
-    })
+    }
 }
 
 fn driver(docker: &Docker) -> Result<Driver, String> {
@@ -202,9 +200,9 @@ fn from_options(options: &BTreeMap<String, String>) -> Result<Option<Docker>, St
             "docker.endpoint" => docker.endpoint = Some(value.clone()),
             "docker.auth.config" => docker.auth.config = Some(value.into()),
             "docker.auth.helper" => docker.auth.helper = Some(value.clone()),
-            "docker.tls.cert" | "docker.tls.key" | "docker.tls.ca" => {
-                docker.tls.insert(key.clone(), value.clone());
-            }
+            "docker.tls.ca" => docker.tls.get_or_insert_default().ca = value.into(),
+            "docker.tls.cert" => docker.tls.get_or_insert_default().cert = Some(value.into()),
+            "docker.tls.key" => docker.tls.get_or_insert_default().key = Some(value.into()),
             "docker.cleanup.image" => docker.gc.image = Some(flag()?),
             "docker.cleanup.image.delay" => {
                 let ns = longshore_job::model::parse_duration(value).ok().and_then(|ns| u64::try_from(ns).ok());
@@ -300,7 +298,8 @@ mod tests {
             ),
             (plugin("pull_activity_timeout = \"5s\""), "pull_activity_timeout is less than minimum, 1m0s"),
             (plugin("allowed_modes {\n pid = [\"shareable\"]\n }"), "\\\"shareable\\\" is not a valid pid_mode"),
-            (plugin("tls {\n ca = \"x\"\n }"), "TLS"),
+            (plugin("tls {\n cert = \"x\"\n }"), "tls: ca must name"),
+            (plugin("tls {\n ca = \"x\"\n cert = \"y\"\n }"), "cert and key belong together"),
             (plugin("pids_limit = 1") + "docker {\n endpoint = \"unix:///x\"\n}", "not both"),
             (
                 "client {\n options = { \"docker.cleanup.imag\" = \"true\" }\n}".into(),

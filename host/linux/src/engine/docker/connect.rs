@@ -1,9 +1,19 @@
 //! Where the engine is, how its errors read to people, and what is tried again.
 
-use std::{future::Future, sync::OnceLock, time::Duration};
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use bollard::{API_DEFAULT_VERSION, Docker as Client, errors::Error};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker as Client, errors::Error};
 use longshore_core::error::{HostError, Result};
+
+use super::{
+    tls::{Tls, TlsFiles},
+    wire,
+};
 
 /// Where Docker listens when nobody says otherwise.
 const DEFAULT_ENDPOINT: &str = "/var/run/docker.sock";
@@ -16,6 +26,7 @@ const TRIES: u32 = 5;
 pub(super) enum Endpoint {
     Unix(String),
     Http(String),
+    Tls(String, Arc<Tls>),
     /// Not at all; why.
     Unsupported(String),
 }
@@ -27,11 +38,16 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(configured: Option<&str>) -> Self {
+    /// Without a word of the operator's, the environment counts, as for Docker's own client.
+    pub(super) fn new(configured: Option<&str>, tls: Option<&TlsFiles>) -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let tls = configured.is_none() && variable("DOCKER_TLS_VERIFY").is_some();
+        let ambient = (configured.is_none() && variable("DOCKER_TLS_VERIFY").is_some()).then(|| {
+            let home = || Some(PathBuf::from(variable("HOME")?).join(".docker"));
+            TlsFiles::of_directory(&variable("DOCKER_CERT_PATH").map(PathBuf::from).or_else(home).unwrap_or_default())
+        });
         let text = configured.map(str::to_owned).or_else(|| variable("DOCKER_HOST"));
-        Self { endpoint: Endpoint::parse(text.as_deref().unwrap_or(DEFAULT_ENDPOINT), tls), client: OnceLock::new() }
+        let endpoint = Endpoint::parse(text.as_deref().unwrap_or(DEFAULT_ENDPOINT), tls.or(ambient.as_ref()));
+        Self { endpoint, client: OnceLock::new() }
     }
 
     /// Where it is.
@@ -52,6 +68,12 @@ impl Engine {
         let made = match &self.endpoint {
             Endpoint::Unix(path) => Client::connect_with_unix(path, CALL_SECONDS, API_DEFAULT_VERSION),
             Endpoint::Http(address) => Client::connect_with_http(address, CALL_SECONDS, API_DEFAULT_VERSION),
+            Endpoint::Tls(address, tls) => {
+                let (to, tls) = (address.clone(), tls.clone());
+                let transport = move |request: BollardRequest| wire::over_tls(to.clone(), tls.clone(), request);
+                let address = format!("https://{address}");
+                Client::connect_with_custom_transport(transport, Some(address), CALL_SECONDS, API_DEFAULT_VERSION)
+            }
             Endpoint::Unsupported(why) => return Err(HostError::Invalid(why.clone())),
         };
         let client = made.map_err(|error| self.explain(error))?;
@@ -116,19 +138,21 @@ impl Engine {
 }
 
 impl Endpoint {
-    fn parse(text: &str, tls: bool) -> Self {
-        let later = |what: &str| {
-            Self::Unsupported(format!(
-                "docker.endpoint {text:?}: {what}; use a Unix socket (`unix:///var/run/docker.sock`) or plain `tcp://host:port`"
-            ))
-        };
+    fn parse(text: &str, tls: Option<&TlsFiles>) -> Self {
+        let wrong = |what: &str| Self::Unsupported(format!("docker.endpoint {text:?}: {what}"));
         match text.split_once("://") {
             None if text.starts_with('/') => Self::Unix(text.into()),
             Some(("unix", path)) if path.starts_with('/') => Self::Unix(path.into()),
-            Some(("https", _)) => later("TLS is not supported yet"),
-            Some(("tcp" | "http", _)) if tls => later("DOCKER_TLS_VERIFY is set, but TLS is not supported yet"),
-            Some(("tcp" | "http", address)) if !address.is_empty() => Self::Http(address.trim_end_matches('/').into()),
-            _ => later("not an address of a Docker Engine"),
+            Some(("tcp" | "http" | "https", address)) if !address.is_empty() => {
+                let address = address.trim_end_matches('/').to_owned();
+                match tls.map(|files| Tls::new(&address, files)) {
+                    Some(Ok(tls)) => Self::Tls(address, Arc::new(tls)),
+                    Some(Err(why)) => wrong(&format!("docker.tls: {why}")),
+                    None if text.starts_with("https") => wrong("name the engine's authority in docker.tls.ca"),
+                    None => Self::Http(address),
+                }
+            }
+            _ => wrong("not an address of a Docker Engine, like `unix:///var/run/docker.sock` or `tcp://host:port`"),
         }
     }
 }
@@ -137,7 +161,7 @@ impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unix(path) => f.write_str(path),
-            Self::Http(address) => f.write_str(address),
+            Self::Http(address) | Self::Tls(address, _) => f.write_str(address),
             Self::Unsupported(why) => f.write_str(why),
         }
     }
@@ -194,22 +218,24 @@ mod tests {
 
     #[test]
     fn endpoints_are_read() {
+        let nowhere = TlsFiles::of_directory("/no/such/directory".as_ref());
         let table = [
-            ("/run/docker.sock", false, "unix /run/docker.sock"),
-            ("unix:///run/docker.sock", false, "unix /run/docker.sock"),
-            ("tcp://127.0.0.1:2375", false, "http 127.0.0.1:2375"),
-            ("http://127.0.0.1:2375/", false, "http 127.0.0.1:2375"),
-            ("tcp://127.0.0.1:2376", true, "TLS is not supported yet"),
-            ("https://engine:2376", false, "TLS is not supported yet"),
-            ("ssh://engine", false, "not an address"),
-            ("unix://run/docker.sock", false, "not an address"),
-            ("docker.sock", false, "not an address"),
-            ("", false, "not an address"),
+            ("/run/docker.sock", None, "unix /run/docker.sock"),
+            ("unix:///run/docker.sock", Some(&nowhere), "unix /run/docker.sock"),
+            ("tcp://127.0.0.1:2375", None, "http 127.0.0.1:2375"),
+            ("http://127.0.0.1:2375/", None, "http 127.0.0.1:2375"),
+            ("tcp://127.0.0.1:2376", Some(&nowhere), "docker.tls: /no/such/directory/ca.pem: "),
+            ("https://engine:2376", None, "docker.tls.ca"),
+            ("ssh://engine", None, "not an address"),
+            ("unix://run/docker.sock", None, "not an address"),
+            ("docker.sock", None, "not an address"),
+            ("", None, "not an address"),
         ];
         for (text, tls, expected) in table {
             let said = match Endpoint::parse(text, tls) {
                 Endpoint::Unix(path) => format!("unix {path}"),
                 Endpoint::Http(address) => format!("http {address}"),
+                Endpoint::Tls(address, _) => format!("tls {address}"),
                 Endpoint::Unsupported(why) => why,
             };
             assert!(said.contains(expected), "{text:?}: {said}");

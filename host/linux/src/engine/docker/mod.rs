@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `connect` | where the engine is, how its errors read, what is tried again |
+//! | `connect`, `tls` | where the engine is, how its errors read, what is tried again |
 //! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
 //! | `body`, `seccomp` | a [`ContainerSpec`] as the engine's create document; profiles |
 //! | `create`, `lifecycle`, `inspect`, `wait`, `usage` | the calls, by stage of a container's life |
@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod owner;
 mod seccomp;
+mod tls;
 mod usage;
 mod wait;
 mod wire;
@@ -55,6 +56,7 @@ use self::{
 pub use self::{
     dangling::Dangling,
     images::{AuthSources, ImageGc, PullLimits},
+    tls::TlsFiles,
 };
 
 /// What [`Docker::new`] needs to know.
@@ -62,6 +64,9 @@ pub struct DockerConfig {
     /// `docker.endpoint` of the agent's configuration: a socket's path, `unix://…`, `tcp://…` or `http://…`.
     /// Absent: `DOCKER_HOST`, else `/var/run/docker.sock`.
     pub endpoint: Option<String>,
+    /// `docker.tls`: how to speak TLS to an endpoint of `tcp://…` or `https://…`. Absent, with an endpoint: not at all;
+    /// without: as `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` say.
+    pub tls: Option<TlsFiles>,
     /// Id of the agent (of its state directory), by which its containers are told from another agent's.
     pub agent: String,
     /// The operator's policies, by driver. They are checked before `create`; here they say where the links
@@ -102,7 +107,7 @@ impl Docker {
     /// An engine that is spoken to when first needed.
     pub fn new(config: DockerConfig) -> Self {
         Self {
-            engine: Arc::new(Engine::new(config.endpoint.as_deref())),
+            engine: Arc::new(Engine::new(config.endpoint.as_deref(), config.tls.as_ref())),
             policies: config.policies,
             files: config.files,
             owners: Owners::new(config.agent),

@@ -4,15 +4,16 @@
 //!
 //! Each request has a connection of its own, which ends with the answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use bollard::BollardRequest;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1::handshake,
-    header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE},
+    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE},
     upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
@@ -25,7 +26,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::connect::{CALL_SECONDS, Endpoint, Engine, one_line, refused};
+use super::{
+    connect::{CALL_SECONDS, Endpoint, Engine, one_line, refused},
+    tls::Tls,
+};
 
 /// Longest error text that is read, bytes.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -88,6 +92,9 @@ impl Engine {
                     self.exchange(TcpStream::connect(address).await.map_err(|error| self.silent(&error))?, request)
                         .await
                 }
+                Endpoint::Tls(address, tls) => {
+                    self.exchange(tls.connect(address).await.map_err(|error| self.silent(&error))?, request).await
+                }
                 Endpoint::Unsupported(why) => Err(HostError::Invalid(why.clone())),
             }
         };
@@ -98,11 +105,35 @@ impl Engine {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| self.silent(&error))?;
-        // It ends with the answer's body, or with what the connection became.
-        tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await.map_err(|error| self.silent(&error))
+        exchange(stream, request).await.map_err(|error| self.silent(&error))
     }
+}
+
+async fn exchange<S, B>(stream: S, request: Request<B>) -> hyper::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: hyper::body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It ends with the answer's body, or with what the connection became.
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await
+}
+
+/// A request of the client library, over TLS.
+pub(super) async fn over_tls(
+    address: String,
+    tls: Arc<Tls>,
+    request: BollardRequest,
+) -> Result<Response<Incoming>, bollard::errors::Error> {
+    let (mut head, body) = request.into_parts();
+    // The library writes for a proxy; an engine wants the path alone.
+    if let Some(path) = head.uri.path_and_query() {
+        head.uri = hyper::Uri::from(path.clone());
+    }
+    head.headers.entry(HOST).or_insert(HeaderValue::from_static("docker"));
+    let stream = tls.connect(&address).await?;
+    Ok(exchange(stream, Request::from_parts(head, body)).await?)
 }
 
 /// What the engine says when it does not do it.

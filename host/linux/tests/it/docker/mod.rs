@@ -9,6 +9,7 @@ mod logs;
 mod owner;
 mod registry;
 mod restart;
+mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -141,6 +142,7 @@ fn backend(endpoint: &str, agent: &str, policy: Policy) -> Docker {
 pub fn config(endpoint: &str, agent: &str, policy: Policy) -> DockerConfig {
     DockerConfig {
         endpoint: Some(endpoint.into()),
+        tls: None,
         agent: agent.into(),
         policies: BTreeMap::from([(DriverName("docker".into()), policy)]),
         files: Arc::new(AllocFiles),

@@ -17,13 +17,25 @@ use serde_json::json;
 use super::{Scene, backend, read_output, until};
 
 /// A Docker Engine that is this test's own.
-struct Daemon {
+pub struct Daemon {
     dir: tempfile::TempDir,
     child: Option<Child>,
+    /// Further arguments of its command line.
+    arguments: Vec<String>,
 }
 
 impl Daemon {
-    fn endpoint(&self) -> String {
+    pub fn new(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self { dir: tempfile::tempdir().unwrap(), child: None, arguments }
+    }
+
+    /// A process in the engine's network.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub fn endpoint(&self) -> String {
         format!("unix://{}", self.path("docker.sock").display())
     }
 
@@ -31,11 +43,12 @@ impl Daemon {
         self.dir.path().join(name)
     }
 
-    async fn start(&mut self) {
+    pub async fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         // In a network namespace of its own: without a bridge, a `dockerd` removes the `docker0` it finds.
         let child = Command::new("unshare")
-            .args(["--net", "dockerd"])
+            .args(["--net", "sh", "-c", "ip link set lo up; exec dockerd \"$@\"", "sh"])
+            .args(&self.arguments)
             .arg("--data-root")
             .arg(self.path("data"))
             .arg("--exec-root")
@@ -87,7 +100,7 @@ impl Drop for Daemon {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waits_and_logs_outlive_the_engine() {
-    let mut daemon = Daemon { dir: tempfile::tempdir().unwrap(), child: None };
+    let mut daemon = Daemon::new(&[]);
     daemon.start().await;
     let scene = Scene::at(&daemon.endpoint(), Policy::default());
     let mut spec = scene.shell("trap 'echo bye; exit 8' TERM; echo hello; while :; do sleep 0.05; done");
@@ -133,7 +146,7 @@ async fn an_engine_that_is_not_there_is_named() {
     check("a socket nobody listens on").await;
     let tls = backend("https://127.0.0.1:2376", "nobody", Policy::default());
     let said = tls.engine(&driver()).await.unwrap_err();
-    assert!(matches!(&said, HostError::Invalid(text) if text.contains("TLS is not supported yet")), "{said}");
+    assert!(matches!(&said, HostError::Invalid(text) if text.contains("docker.tls.ca")), "{said}");
 }
 
 #[tokio::test]
