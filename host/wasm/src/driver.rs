@@ -21,7 +21,9 @@ use wasmtime::{
 use crate::{
     bindings::exports::longshore::driver::lifecycle,
     convert::map,
-    exports::{self, Exports},
+    engine::Engine,
+    exports::{self, Answer, Exports},
+    function::{Function, Parameters, Results},
     store::{DriverHost, Operation},
     trap,
 };
@@ -31,32 +33,28 @@ const STOP_MARGIN: Duration = Duration::from_secs(30);
 
 /// A driver's component, ready to be instantiated.
 pub(crate) struct Runner {
+    pub(crate) engine: Engine,
     pub(crate) host: Arc<DriverHost>,
     pub(crate) pre: InstancePre<Operation>,
     pub(crate) exports: Exports,
 }
 
-/// What an operation of a guest answers, inside what wasmtime says.
-type Answer<T> = wasmtime::Result<Result<T, crate::bindings::longshore::host::types::Error>>;
-
 impl Runner {
     /// Runs `body` on a fresh instance within the limits. The store, and all that the guest held, is gone when
     /// this returns, crashed or not.
-    pub(crate) async fn run<T, F>(
+    pub(crate) async fn run<T>(
         &self,
         operation: Operation,
         limit: Duration,
-        body: impl FnOnce(Store<Operation>, Instance) -> F,
-    ) -> Result<T, DriverError>
-    where
-        F: Future<Output = wasmtime::Result<T>>,
-    {
+        body: impl AsyncFnOnce(&mut Store<Operation>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<T, DriverError> {
         let name = operation.name;
         let meter = operation.meter();
+        let _room = self.engine.room().await;
         let running = meter.measure(async {
             let mut store = operation.into_store(self.pre.engine());
             let instance = self.pre.instantiate_async(&mut store).await?;
-            body(store, instance).await
+            body(&mut store, &instance).await
         });
         match tokio::time::timeout(limit, running).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -84,32 +82,27 @@ impl Runner {
         DriverError::Unsupported { driver: self.host.name.to_string(), interface }
     }
 
-    /// An operation for a task whose answer is a `result`.
-    async fn ask<T, F>(
+    /// Calls one function on an instance of its own.
+    async fn call<P: Parameters, R: Results>(
         &self,
-        name: &'static str,
-        task: &Task,
-        limit: Duration,
-        body: impl FnOnce(Store<Operation>, Instance) -> F,
-    ) -> Result<T, DriverError>
-    where
-        F: Future<Output = Answer<T>>,
-    {
-        self.ask_as(Operation::new(&self.host, name, Some(task)), limit, body).await
-    }
-
-    /// The same for anybody.
-    async fn ask_as<T, F>(
-        &self,
+        function: &Function<P, R>,
         operation: Operation,
         limit: Duration,
-        body: impl FnOnce(Store<Operation>, Instance) -> F,
-    ) -> Result<T, DriverError>
-    where
-        F: Future<Output = Answer<T>>,
-    {
+        parameters: P,
+    ) -> Result<R, DriverError> {
+        self.run(operation, limit, async |store, instance| function.call(store, instance, parameters).await).await
+    }
+
+    /// Calls one that may refuse.
+    async fn ask<P: Parameters, T: Results>(
+        &self,
+        function: &Function<P, Answer<T>>,
+        operation: Operation,
+        limit: Duration,
+        parameters: P,
+    ) -> Result<T, DriverError> {
         let name = operation.name;
-        let answer = self.run(operation, limit, body).await?;
+        let answer = self.call(function, operation, limit, parameters).await?;
         answer.map_err(|reason| self.refused(name, reason.into()))
     }
 
@@ -128,11 +121,7 @@ impl LoadedDriver {
     async fn try_fingerprint(&self) -> Result<Fingerprint, DriverError> {
         let runner = &self.runner;
         let operation = Operation::new(&runner.host, "about.fingerprint", None);
-        let call = |mut store: Store<Operation>, instance| async move {
-            let about = runner.exports.about.load(&mut store, &instance)?;
-            about.call_fingerprint(&mut store).await
-        };
-        let result = runner.run(operation, runner.operation_limit(), call).await?;
+        let result = runner.call(&runner.exports.fingerprint, operation, runner.operation_limit(), ()).await?;
         let mut attributes = map(result.attributes);
         let own = format!("driver.{}", self.info.description.name);
         attributes.retain(|key, _| {
@@ -149,14 +138,11 @@ impl LoadedDriver {
     async fn try_start(&self, task: &Task) -> Result<Started, StartError> {
         const NAME: &str = "lifecycle.start";
         let runner = &self.runner;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let lifecycle = runner.exports.lifecycle.load(&mut store, &instance)?;
-            lifecycle.call_start(&mut store, &task.into()).await
-        };
         let limit = Duration::from_millis(runner.host.limits.start_ms);
         // A crash may be a passing one; the restart policy bounds how often that is hoped for.
         let crashed = |error| StartError { error, recoverable: true };
-        let answer = runner.run(Operation::new(&runner.host, NAME, Some(task)), limit, call).await.map_err(crashed)?;
+        let operation = Operation::new(&runner.host, NAME, Some(task));
+        let answer = runner.call(&runner.exports.start, operation, limit, (task.into(),)).await.map_err(crashed)?;
         let started = answer.map_err(|refusal| StartError {
             error: runner.refused(NAME, refusal.reason.into()),
             recoverable: refusal.recoverable,
@@ -186,110 +172,84 @@ impl Driver for LoadedDriver {
     async fn recover(&self, task: &Task, handle: &[u8]) -> Result<Started, DriverError> {
         const NAME: &str = "lifecycle.recover";
         let runner = &self.runner;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let lifecycle = runner.exports.lifecycle.load(&mut store, &instance)?;
-            lifecycle.call_recover(&mut store, &task.into(), handle).await
-        };
-        let started = runner.ask(NAME, task, runner.operation_limit(), call).await?;
+        let operation = Operation::new(&runner.host, NAME, Some(task));
+        let parameters = (task.into(), handle.into());
+        let started = runner.ask(&runner.exports.recover, operation, runner.operation_limit(), parameters).await?;
         exports::started(started, self.info.capabilities).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn stop(&self, task: &Task, handle: &[u8], request: &StopRequest) -> Result<(), DriverError> {
         let runner = &self.runner;
+        let operation = Operation::new(&runner.host, "lifecycle.stop", Some(task));
         let how = lifecycle::StopRequest { signal: request.signal.clone(), grace_ms: request.grace_ms };
-        let call = |mut store: Store<Operation>, instance| async move {
-            let lifecycle = runner.exports.lifecycle.load(&mut store, &instance)?;
-            lifecycle.call_stop(&mut store, &task.into(), handle, &how).await
-        };
         let limit = Duration::from_millis(request.grace_ms.into()) + STOP_MARGIN;
-        runner.ask("lifecycle.stop", task, limit, call).await
+        runner.ask(&runner.exports.stop, operation, limit, (task.into(), handle.into(), how)).await
     }
 
     async fn destroy(&self, task: &Task, handle: Option<&[u8]>) -> Result<(), DriverError> {
         let runner = &self.runner;
-        let handle = handle.map(<[u8]>::to_vec);
-        let call = |mut store: Store<Operation>, instance| async move {
-            let lifecycle = runner.exports.lifecycle.load(&mut store, &instance)?;
-            lifecycle.call_destroy(&mut store, &task.into(), handle.as_deref()).await
-        };
-        runner.ask("lifecycle.destroy", task, runner.operation_limit(), call).await
+        let operation = Operation::new(&runner.host, "lifecycle.destroy", Some(task));
+        let parameters = (task.into(), handle.map(Into::into));
+        runner.ask(&runner.exports.destroy, operation, runner.operation_limit(), parameters).await
     }
 
     async fn inspect(&self, task: &Task, handle: &[u8]) -> Result<TaskStatus, DriverError> {
         let runner = &self.runner;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let lifecycle = runner.exports.lifecycle.load(&mut store, &instance)?;
-            lifecycle.call_inspect(&mut store, &task.into(), handle).await
-        };
-        runner.ask("lifecycle.inspect", task, runner.operation_limit(), call).await.map(Into::into)
+        let operation = Operation::new(&runner.host, "lifecycle.inspect", Some(task));
+        let parameters = (task.into(), handle.into());
+        runner.ask(&runner.exports.inspect, operation, runner.operation_limit(), parameters).await.map(Into::into)
     }
 
     async fn signal(&self, task: &Task, handle: &[u8], name: &str) -> Result<(), DriverError> {
         let runner = &self.runner;
-        let signals = runner.exports.signals.as_ref().ok_or_else(|| runner.unsupported("signals"))?;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let signals = signals.load(&mut store, &instance)?;
-            signals.call_send(&mut store, &task.into(), handle, name).await
-        };
-        runner.ask("signals.send", task, runner.operation_limit(), call).await
+        let send = runner.exports.send_signal.as_ref().ok_or_else(|| runner.unsupported("signals"))?;
+        let operation = Operation::new(&runner.host, "signals.send", Some(task));
+        runner.ask(send, operation, runner.operation_limit(), (task.into(), handle.into(), name.into())).await
     }
 
     async fn exec(&self, task: &Task, handle: &[u8], request: &ExecRequest) -> Result<ExecSession, DriverError> {
         const NAME: &str = "exec.open";
         let runner = &self.runner;
-        let exec = runner.exports.exec.as_ref().ok_or_else(|| runner.unsupported("exec"))?;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let exec = exec.load(&mut store, &instance)?;
-            exec.call_open(&mut store, &task.into(), handle, &request.into()).await
-        };
-        let session = runner.ask(NAME, task, runner.operation_limit(), call).await?;
+        let open = runner.exports.open_exec.as_ref().ok_or_else(|| runner.unsupported("exec"))?;
+        let operation = Operation::new(&runner.host, NAME, Some(task));
+        let parameters = (task.into(), handle.into(), request.into());
+        let session = runner.ask(open, operation, runner.operation_limit(), parameters).await?;
         exports::session(session).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn sample(&self, task: &Task, handle: &[u8]) -> Result<Usage, DriverError> {
         let runner = &self.runner;
-        let stats = runner.exports.stats.as_ref().ok_or_else(|| runner.unsupported("stats"))?;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let stats = stats.load(&mut store, &instance)?;
-            stats.call_sample(&mut store, &task.into(), handle).await
-        };
-        runner.ask("stats.sample", task, runner.operation_limit(), call).await.map(Into::into)
+        let sample = runner.exports.sample.as_ref().ok_or_else(|| runner.unsupported("stats"))?;
+        let operation = Operation::new(&runner.host, "stats.sample", Some(task));
+        let parameters = (task.into(), handle.into());
+        runner.ask(sample, operation, runner.operation_limit(), parameters).await.map(Into::into)
     }
 
     async fn poll(&self, task: &Task, handle: &[u8]) -> Result<Observation, DriverError> {
         const NAME: &str = "poll.check";
         let runner = &self.runner;
-        let poll = runner.exports.poll.as_ref().ok_or_else(|| runner.unsupported("poll"))?;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let poll = poll.load(&mut store, &instance)?;
-            poll.call_check(&mut store, &task.into(), handle).await
-        };
-        let seen = runner.ask(NAME, task, runner.operation_limit(), call).await?;
+        let check = runner.exports.poll.as_ref().ok_or_else(|| runner.unsupported("poll"))?;
+        let operation = Operation::new(&runner.host, NAME, Some(task));
+        let parameters = (task.into(), handle.into());
+        let seen = runner.ask(check, operation, runner.operation_limit(), parameters).await?;
         exports::observation(seen).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn create_network(&self, request: &NetworkRequest) -> Result<CreatedNetwork, DriverError> {
         const NAME: &str = "network.create";
         let runner = &self.runner;
-        let network = runner.exports.network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
-        let call = |mut store: Store<Operation>, instance| async move {
-            let network = network.load(&mut store, &instance)?;
-            network.call_create(&mut store, &request.into()).await
-        };
+        let create = runner.exports.create_network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
+        let operation = Operation::for_network(&runner.host, NAME, request);
         let limit = Duration::from_millis(runner.host.limits.start_ms);
-        let made = runner.ask_as(Operation::for_network(&runner.host, NAME, request), limit, call).await?;
+        let made = runner.ask(create, operation, limit, (request.into(),)).await?;
         exports::created(made).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn destroy_network(&self, request: &NetworkRequest, handle: Option<&[u8]>) -> Result<(), DriverError> {
         let runner = &self.runner;
-        let network = runner.exports.network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
-        let handle = handle.map(<[u8]>::to_vec);
-        let call = |mut store: Store<Operation>, instance| async move {
-            let network = network.load(&mut store, &instance)?;
-            network.call_destroy(&mut store, &request.alloc.0, handle.as_deref()).await
-        };
+        let destroy = runner.exports.destroy_network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
         let operation = Operation::for_network(&runner.host, "network.destroy", request);
-        runner.ask_as(operation, runner.operation_limit(), call).await
+        let parameters = (request.alloc.0.clone(), handle.map(Into::into));
+        runner.ask(destroy, operation, runner.operation_limit(), parameters).await
     }
 }

@@ -8,10 +8,13 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use wasmtime::{Cache, CacheConfig, Config, component::Component};
 
-use crate::cache::{self, CacheError};
+use crate::{
+    cache::{self, CacheError},
+    pool,
+};
 
 /// How often running guest code is looked at: the precision of every limit on guest time.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -68,6 +71,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     config: Arc<EngineConfig>,
     cache: Option<Cache>,
+    room: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -78,10 +82,18 @@ impl Engine {
         settings.epoch_interruption(true);
         // The contract is plain sync functions: without the bookkeeping of concurrent guests a call is 40 % cheaper.
         settings.concurrency_support(false);
+        // Nothing here unwinds through guest code; a load is quicker without telling the C library how to.
+        settings.native_unwind_info(false);
         settings.cache(cache.clone());
-        let inner = wasmtime::Engine::new(&settings).map_err(|error| EngineError::Machine(format!("{error:#}")))?;
+        let inner = pool::engine(settings).map_err(|error| EngineError::Machine(format!("{error:#}")))?;
         start_ticker(&inner).map_err(EngineError::Thread)?;
-        Ok(Self { inner, config: Arc::new(config), cache })
+        Ok(Self { inner, config: Arc::new(config), cache, room: Arc::new(Semaphore::new(pool::OPERATIONS)) })
+    }
+
+    /// Waits until one more operation may run: each holds memory, so there is a most. Never fails, as nobody closes
+    /// the semaphore.
+    pub(crate) async fn room(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.acquire().await.ok()
     }
 
     /// Largest component file it takes, bytes.
@@ -128,6 +140,8 @@ pub(crate) fn compile_cache(directory: &Path) -> Result<Cache, EngineError> {
     config.with_directory(directory.join(cache::CODE));
     // Entries are never rewritten behind our back: each is sealed with its hash.
     config.with_optimized_compression_usage_counter_threshold(u64::MAX);
+    // Quick to unpack before small.
+    config.with_baseline_compression_level(1);
     Cache::new(config).map_err(|error| EngineError::Machine(format!("the compile cache: {error:#}")))
 }
 

@@ -14,48 +14,91 @@ use wasmtime::{
 
 use crate::{
     bindings::{
-        exports::longshore::driver::{about, exec, lifecycle, network, poll, signals, stats},
-        longshore::driver::types,
+        exports::longshore::driver::{about, exec, lifecycle, network, poll},
+        longshore::{
+            driver::types,
+            host::types::{Error, ExecRequest, Usage},
+        },
     },
     convert::{key_values, map},
+    function::Function,
     limits::HANDLE_BYTES,
     store::Operation,
 };
 
-/// Where a component's exports are; the optional ones if it has them.
+/// What a function answers that may refuse.
+pub(crate) type Answer<T> = Result<T, Error>;
+
+/// A function that may refuse.
+type Ask<P, T> = Function<P, Answer<T>>;
+
+type Handle = Vec<u8>;
+
+/// The functions of a driver; those of optional interfaces if its component exports them.
 pub(crate) struct Exports {
-    pub(crate) about: about::GuestIndices,
-    pub(crate) lifecycle: lifecycle::GuestIndices,
-    pub(crate) signals: Option<signals::GuestIndices>,
-    pub(crate) exec: Option<exec::GuestIndices>,
-    pub(crate) stats: Option<stats::GuestIndices>,
-    pub(crate) poll: Option<poll::GuestIndices>,
-    pub(crate) network: Option<network::GuestIndices>,
+    pub(crate) describe: Function<(), about::Description>,
+    pub(crate) config_schema: Function<(), String>,
+    pub(crate) settings_schema: Function<(), String>,
+    pub(crate) fingerprint: Function<(), about::FingerprintResult>,
+    pub(crate) start: Function<(types::Task,), Result<types::Started, types::StartError>>,
+    pub(crate) recover: Ask<(types::Task, Handle), types::Started>,
+    pub(crate) stop: Ask<(types::TaskRef, Handle, lifecycle::StopRequest), ()>,
+    pub(crate) destroy: Ask<(types::TaskRef, Option<Handle>), ()>,
+    pub(crate) inspect: Ask<(types::TaskRef, Handle), lifecycle::TaskStatus>,
+    pub(crate) send_signal: Option<Ask<(types::TaskRef, Handle, String), ()>>,
+    pub(crate) open_exec: Option<Ask<(types::TaskRef, Handle, ExecRequest), exec::Session>>,
+    pub(crate) sample: Option<Ask<(types::TaskRef, Handle), Usage>>,
+    pub(crate) poll: Option<Ask<(types::TaskRef, Handle), poll::Observation>>,
+    pub(crate) create_network: Option<Ask<(network::NetworkRequest,), network::CreatedNetwork>>,
+    pub(crate) destroy_network: Option<Ask<(String, Option<Handle>), ()>>,
 }
 
 impl Exports {
     /// Finds them. `has` says which optional interfaces are exported: those must then be whole.
     pub(crate) fn find(pre: &InstancePre<Operation>, has: Capabilities) -> wasmtime::Result<Self> {
+        const ABOUT: &str = "longshore:driver/about@0.1.0";
+        const LIFECYCLE: &str = "longshore:driver/lifecycle@0.1.0";
+        const SIGNALS: &str = "longshore:driver/signals@0.1.0";
+        const EXEC: &str = "longshore:driver/exec@0.1.0";
+        const STATS: &str = "longshore:driver/stats@0.1.0";
+        const POLL: &str = "longshore:driver/poll@0.1.0";
+        const NETWORK: &str = "longshore:driver/network@0.1.0";
         Ok(Self {
-            about: about::GuestIndices::new(pre)?,
-            lifecycle: lifecycle::GuestIndices::new(pre)?,
-            signals: has.signals.then(|| signals::GuestIndices::new(pre)).transpose()?,
-            exec: has.exec.then(|| exec::GuestIndices::new(pre)).transpose()?,
-            stats: has.stats.then(|| stats::GuestIndices::new(pre)).transpose()?,
-            poll: has.poll.then(|| poll::GuestIndices::new(pre)).transpose()?,
-            network: has.network.then(|| network::GuestIndices::new(pre)).transpose()?,
+            describe: Function::find(pre, ABOUT, "describe")?,
+            config_schema: Function::find(pre, ABOUT, "config-schema")?,
+            settings_schema: Function::find(pre, ABOUT, "settings-schema")?,
+            fingerprint: Function::find(pre, ABOUT, "fingerprint")?,
+            start: Function::find(pre, LIFECYCLE, "start")?,
+            recover: Function::find(pre, LIFECYCLE, "recover")?,
+            stop: Function::find(pre, LIFECYCLE, "stop")?,
+            destroy: Function::find(pre, LIFECYCLE, "destroy")?,
+            inspect: Function::find(pre, LIFECYCLE, "inspect")?,
+            send_signal: has.signals.then(|| Function::find(pre, SIGNALS, "send")).transpose()?,
+            open_exec: has.exec.then(|| Function::find(pre, EXEC, "open")).transpose()?,
+            sample: has.stats.then(|| Function::find(pre, STATS, "sample")).transpose()?,
+            poll: has.poll.then(|| Function::find(pre, POLL, "check")).transpose()?,
+            create_network: has.network.then(|| Function::find(pre, NETWORK, "create")).transpose()?,
+            destroy_network: has.network.then(|| Function::find(pre, NETWORK, "destroy")).transpose()?,
         })
     }
 
-    /// Compares the types of all their functions with the contract's, which nothing does before they are loaded.
+    /// Compares their types with the contract's, which nothing else does before they are called.
     pub(crate) fn check(&self, store: &mut Store<Operation>, instance: &Instance) -> wasmtime::Result<()> {
-        self.lifecycle.load(&mut *store, instance)?;
-        self.signals.as_ref().map(|signals| signals.load(&mut *store, instance)).transpose()?;
-        self.exec.as_ref().map(|exec| exec.load(&mut *store, instance)).transpose()?;
-        self.stats.as_ref().map(|stats| stats.load(&mut *store, instance)).transpose()?;
-        self.poll.as_ref().map(|poll| poll.load(&mut *store, instance)).transpose()?;
-        self.network.as_ref().map(|network| network.load(&mut *store, instance)).transpose()?;
-        Ok(())
+        self.describe.check(store, instance)?;
+        self.config_schema.check(store, instance)?;
+        self.settings_schema.check(store, instance)?;
+        self.fingerprint.check(store, instance)?;
+        self.start.check(store, instance)?;
+        self.recover.check(store, instance)?;
+        self.stop.check(store, instance)?;
+        self.destroy.check(store, instance)?;
+        self.inspect.check(store, instance)?;
+        self.send_signal.as_ref().map_or(Ok(()), |function| function.check(store, instance))?;
+        self.open_exec.as_ref().map_or(Ok(()), |function| function.check(store, instance))?;
+        self.sample.as_ref().map_or(Ok(()), |function| function.check(store, instance))?;
+        self.poll.as_ref().map_or(Ok(()), |function| function.check(store, instance))?;
+        self.create_network.as_ref().map_or(Ok(()), |function| function.check(store, instance))?;
+        self.destroy_network.as_ref().map_or(Ok(()), |function| function.check(store, instance))
     }
 }
 

@@ -96,7 +96,7 @@ async fn ask(
         limits: OperationLimits::default(),
         engines: BTreeMap::new().into(),
     };
-    let linkers = Linkers::new(engine.wasmtime());
+    let linkers = Linkers::new(engine);
     let runner = candidate.link(&linkers, &Linked::everything(), host)?;
     Ok(describe(&runner).await?.description)
 }

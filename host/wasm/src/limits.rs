@@ -11,6 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
+use crate::pool;
+
 /// Longest log line kept, bytes; the rest is cut.
 pub const LOG_LINE_BYTES: usize = 8 << 10;
 /// Largest handle a driver may return, bytes.
@@ -50,9 +52,6 @@ pub(crate) struct MemoryCap {
     meter: Meter,
 }
 
-/// Most elements of one table: large enough for the engines of interpreted languages.
-const TABLE_ELEMENTS: usize = 200_000;
-
 impl MemoryCap {
     /// A cap that tells the meter when it is reached.
     pub(crate) fn new(max_bytes: usize, meter: &Meter) -> Self {
@@ -72,19 +71,19 @@ impl ResourceLimiter for MemoryCap {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        Ok(desired <= pool::TABLE_ELEMENTS)
     }
 
     fn instances(&self) -> usize {
-        100
+        pool::INSTANCES as usize
     }
 
     fn tables(&self) -> usize {
-        100
+        pool::TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        20
+        pool::MEMORIES as usize
     }
 }
 

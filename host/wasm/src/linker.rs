@@ -10,6 +10,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::{
     bindings::longshore::{driver, host},
+    engine::Engine,
     store::Operation,
 };
 
@@ -35,12 +36,12 @@ impl Linked {
 
 /// Linkers made so far. Drivers with the same grants share one.
 pub(crate) struct Linkers {
-    engine: wasmtime::Engine,
+    pub(crate) engine: Engine,
     made: Mutex<HashMap<Linked, Arc<Linker<Operation>>>>,
 }
 
 impl Linkers {
-    pub(crate) fn new(engine: &wasmtime::Engine) -> Self {
+    pub(crate) fn new(engine: &Engine) -> Self {
         Self { engine: engine.clone(), made: Mutex::default() }
     }
 
@@ -50,7 +51,7 @@ impl Linkers {
         if let Some(linker) = made.get(linked) {
             return Ok(linker.clone());
         }
-        let linker = Arc::new(build(&self.engine, linked)?);
+        let linker = Arc::new(build(self.engine.wasmtime(), linked)?);
         made.insert(linked.clone(), linker.clone());
         Ok(linker)
     }

@@ -17,7 +17,10 @@ use longshore_core::{
 };
 use serde_json::Value;
 use thiserror::Error;
-use wasmtime::{Store, component::Component};
+use wasmtime::{
+    Store,
+    component::{Component, Instance},
+};
 
 use crate::{
     cache::digest,
@@ -282,7 +285,7 @@ impl Candidate {
         let linker = linkers.get(linked).map_err(types)?;
         let pre = linker.instantiate_pre(&self.component).map_err(types)?;
         let exports = Exports::find(&pre, self.capabilities()).map_err(types)?;
-        Ok(Runner { host: Arc::new(host), pre, exports })
+        Ok(Runner { engine: linkers.engine.clone(), host: Arc::new(host), pre, exports })
     }
 }
 
@@ -330,26 +333,25 @@ fn check_header(bytes: &[u8], origin: &str) -> Result<(), Problem> {
 
 /// Loads drivers for one host.
 pub(crate) struct Loader {
-    pub(crate) engine: Engine,
     pub(crate) linkers: Linkers,
     pub(crate) backends: Backends,
 }
 
 impl Loader {
     pub(crate) fn new(engine: Engine, backends: Backends) -> Self {
-        Self { linkers: Linkers::new(engine.wasmtime()), engine, backends }
+        Self { linkers: Linkers::new(&engine), backends }
     }
 
     /// Loads a driver: compiled, checked, linked, instantiated once, and its settings found to fit.
     pub(crate) async fn load(&self, config: &DriverConfig) -> Result<LoadedDriver, LoadError> {
         let at = |problem| LoadError { origin: config.source.in_errors(), problem };
         let loaded = self.try_load(config).await.map_err(at)?;
-        self.engine.seal_cache();
+        self.linkers.engine.seal_cache();
         Ok(loaded)
     }
 
     async fn try_load(&self, config: &DriverConfig) -> Result<LoadedDriver, Problem> {
-        let candidate = Candidate::examine(&self.engine, &config.source).await?;
+        let candidate = Candidate::examine(&self.linkers.engine, &config.source).await?;
         candidate.check_exports()?;
         let grants = candidate.decide(&config.grants)?;
         let linked = Linked::new(&grants, candidate.needs_wasi());
@@ -402,15 +404,14 @@ pub(crate) struct Said {
 pub(crate) async fn describe(runner: &Runner) -> Result<Said, Problem> {
     let mut operation = Operation::new(&runner.host, "about.describe", None);
     operation.pure = true;
-    let call = |mut store: Store<Operation>, instance| async move {
-        let checked = runner.exports.check(&mut store, &instance);
-        let about = match checked.and_then(|()| runner.exports.about.load(&mut store, &instance)) {
-            Ok(about) => about,
-            Err(error) => return Ok(Err(Problem::Types(one_line(&error)))),
-        };
-        let description = about.call_describe(&mut store).await?;
-        let config_schema = about.call_config_schema(&mut store).await?;
-        let settings_schema = about.call_settings_schema(&mut store).await?;
+    let exports = &runner.exports;
+    let call = async |store: &mut Store<Operation>, instance: &Instance| {
+        if let Err(error) = exports.check(store, instance) {
+            return Ok(Err(Problem::Types(one_line(&error))));
+        }
+        let description = exports.describe.call(store, instance, ()).await?;
+        let config_schema = exports.config_schema.call(store, instance, ()).await?;
+        let settings_schema = exports.settings_schema.call(store, instance, ()).await?;
         Ok(Ok((description, config_schema, settings_schema)))
     };
     let limit = Duration::from_millis(runner.host.limits.operation_ms);

@@ -21,12 +21,17 @@ const WASI: &str = "wasm32-wasip2";
 
 /// Size before speed, whatever the workspace's own release profile says. Function names stay, so that a trap's
 /// backtrace can be read.
-const PROFILE: [(&str, &str); 5] = [
+const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
     ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    // Memory for a usual operation is there from the start: a memory that grows costs two system calls each time.
+    (
+        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+        "-C link-arg=--initial-heap=262144 -C link-arg=-z -C link-arg=stack-size=262144",
+    ),
 ];
 
 /// What an outer cargo says to its compilers and must not reach a nested one: flags are for another target.

@@ -47,6 +47,8 @@
 #![doc = include_str!("../../../examples/drivers/rust/src/lib.rs")]
 //! ```
 
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod allocator;
 pub mod bindings;
 pub mod chroot;
 pub mod config;
