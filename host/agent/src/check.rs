@@ -43,6 +43,7 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
         findings.escapes(shared, group, &place);
         findings.extra_hosts(shared, group, &place);
         findings.labels(group, &place);
+        findings.host_networks(shared, group, &place);
         for (number, task) in group.tasks.iter_mut().enumerate() {
             findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
         }
@@ -184,6 +185,16 @@ impl Findings {
         for (number, port) in wanted.iter().enumerate() {
             if wanted[..number].iter().any(|other| other.label == port.label) {
                 self.wrong(format!("{place}/Networks"), format!("Port label {} already in use", port.label));
+            }
+        }
+    }
+
+    /// Addresses that ports ask for by name.
+    fn host_networks(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
+        let Some(backend) = &shared.backends.ports else { return };
+        for port in ports::wanted(group) {
+            if let Err(error) = backend.host_ip(&ports::request(port)) {
+                self.wrong(format!("{place}/Networks"), error.to_string());
             }
         }
     }

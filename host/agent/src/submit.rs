@@ -200,7 +200,7 @@ impl Shared {
                 backend.reserve(&alloc.id, &wanted).await.map_err(|error| Problem::new(pointer, error.to_string()))?
             }
         };
-        reserved.extend(ports::unreserved(group, &self.config));
+        reserved.extend(ports::unreserved(group, &self.config, self.backends.ports.as_deref()));
         Ok(reserved)
     }
 

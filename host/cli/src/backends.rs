@@ -26,8 +26,8 @@ use longshore_linux::{
         docker::{Docker, DockerConfig},
     },
     files::AllocFiles,
-    network::{CniSettings, KernelNetworks, NetworkSettings},
-    ports::{PortBook, PortSettings},
+    network::{self, CniSettings, KernelNetworks, NetworkSettings},
+    ports::{HostNetwork, PortBook, PortSettings},
     process::Supervisor,
 };
 use longshore_wasm::{
@@ -259,13 +259,27 @@ fn port_settings(config: &Config) -> Outcome<PortSettings> {
     let mut settings = PortSettings {
         dynamic: config.ports.min_dynamic_port..=config.ports.max_dynamic_port,
         reserved: config.reserved_ports().map_err(Failure::input)?,
-        host_networks: config.host_network.iter().map(|(name, network)| (name.clone(), network.address)).collect(),
+        host_networks: host_networks(config)?,
         ..PortSettings::default()
     };
     if let Some(default) = settings.host_networks.get("default") {
-        settings.host_ip = *default;
+        settings.host_ip = default.address;
     }
     Ok(settings)
+}
+
+/// The named addresses of the machine.
+fn host_networks(config: &Config) -> Outcome<BTreeMap<String, HostNetwork>> {
+    if config.host_network.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let interfaces = network::interfaces().map_err(|error| Failure::failed(chain(&error)))?;
+    let one = |(name, network): (&String, &config::HostNetwork)| {
+        let address = network.choose(name, &interfaces).map_err(Failure::input)?;
+        let reserved = config::port_ranges(&network.reserved_ports).map_err(Failure::input)?;
+        Ok((name.clone(), HostNetwork { address, reserved }))
+    };
+    config.host_network.iter().map(one).collect()
 }
 
 fn network_settings(config: &Config, ports: &PortSettings, data_dir: &Path) -> NetworkSettings {

@@ -12,7 +12,7 @@ use std::{
     str::FromStr,
 };
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use longshore_core::{grant::Grant, policy::Policy};
 use longshore_wasm::limits::OperationLimits;
 use serde::{
@@ -146,12 +146,46 @@ fn subnet<'de, D: Deserializer<'de>, N: FromStr>(value: D) -> Result<Option<N>, 
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| wrong()) }
 }
 
-/// One named address of the machine.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One named address of the machine: the first that is as said, IPv4 before IPv6.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HostNetwork {
-    /// The address that ports with this `host_network` are published on.
-    pub address: IpAddr,
+    /// The address itself.
+    pub address: Option<IpAddr>,
+    /// A subnet it is in.
+    #[serde(deserialize_with = "subnet")]
+    pub cidr: Option<IpNet>,
+    /// The interface that has it.
+    pub interface: Option<String>,
+    /// Ports never given out on it: `22,80,8000-8100`.
+    pub reserved_ports: String,
+}
+
+impl HostNetwork {
+    /// The address among those of the machine's interfaces, `(address, interface)`.
+    pub fn choose(&self, name: &str, interfaces: &BTreeMap<String, String>) -> Result<IpAddr, String> {
+        if let Some(address) = self.address {
+            return Ok(address);
+        }
+        if self.cidr.is_none() && self.interface.is_none() {
+            return Err(format!("host_network {name:?} says neither address, cidr nor interface"));
+        }
+        let known = interfaces.iter().filter_map(|(address, interface)| Some((address.parse().ok()?, interface)));
+        let fits = |(address, interface): &(IpAddr, &String)| {
+            self.cidr.is_none_or(|cidr| cidr.contains(address))
+                && self.interface.as_ref().is_none_or(|wanted| wanted == *interface)
+                && !matches!(address, IpAddr::V6(six) if six.is_unicast_link_local())
+        };
+        // IPv4 addresses sort before IPv6 ones.
+        known.filter(fits).map(|(address, _)| address).min().ok_or_else(|| {
+            let place = |text: Option<String>| text.unwrap_or_default();
+            let cidr = place(self.cidr.map(|cidr| format!(" in {cidr}")));
+            let interface = place(self.interface.as_ref().map(|interface| format!(" on {interface}")));
+            let there: Vec<_> =
+                interfaces.iter().map(|(address, interface)| format!("{interface} {address}")).collect();
+            format!("host_network {name:?}: no address{cidr}{interface}; this machine has {}", there.join(", "))
+        })
+    }
 }
 
 /// One driver.
@@ -196,8 +230,7 @@ impl Config {
 
     /// Ports never given out.
     pub fn reserved_ports(&self) -> Result<Vec<RangeInclusive<u16>>, String> {
-        let parts = self.ports.reserved_ports.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(|part| port_range(part).ok_or_else(|| format!("{part:?} is no port and no range of ports"))).collect()
+        port_ranges(&self.ports.reserved_ports)
     }
 
     /// What no single key shows.
@@ -209,6 +242,10 @@ impl Config {
             ));
         }
         self.reserved_ports().map_err(|problem| format!("ports.reserved_ports: {problem}"))?;
+        for (name, network) in &self.host_network {
+            port_ranges(&network.reserved_ports)
+                .map_err(|problem| format!("host_network {name:?}: reserved_ports: {problem}"))?;
+        }
         let own = self.driver.iter().filter_map(|(name, driver)| Some((name.as_str(), driver.engine.as_ref()?)));
         for (name, engine) in own.chain([("docker", &self.docker)]) {
             engine.check().map_err(|problem| format!("{name}: {problem}"))?;
@@ -230,6 +267,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// `22,80,8000-8100`.
+pub fn port_ranges(text: &str) -> Result<Vec<RangeInclusive<u16>>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| port_range(part).ok_or_else(|| format!("{part:?} is no port and no range of ports"))).collect()
 }
 
 /// `80` or `8000-8100`.
@@ -273,12 +316,41 @@ mod tests {
         .unwrap();
         assert_eq!(config.datacenter.as_deref(), Some("lab"));
         assert_eq!(config.ports.max_dynamic_port, 32_000);
-        assert_eq!(config.host_network["public"].address.to_string(), "10.0.0.7");
+        assert_eq!(config.host_network["public"].address, Some("10.0.0.7".parse().unwrap()));
         let docker = &config.driver["docker"];
         assert!(docker.policy.allow_privileged);
         assert!(docker.grants.as_ref().unwrap().contains(&Grant::Http("engine".into())));
         assert_eq!(docker.config.as_ref().unwrap()["gc"], false);
         assert_eq!(config.driver["raw_exec"].enabled, Some(true));
+    }
+
+    #[test]
+    fn host_networks_are_chosen_among_the_machines_addresses() {
+        let interfaces = [
+            ("10.0.0.7", "eth0"),
+            ("192.0.2.9", "eth1"),
+            ("2001:db8::9", "eth1"),
+            ("fe80::1", "eth2"),
+            ("127.0.0.1", "lo"),
+        ];
+        let interfaces = interfaces.map(|(address, name)| (address.to_owned(), name.to_owned())).into();
+        let table = [
+            ("interface = \"eth1\"", Ok("192.0.2.9")),
+            ("cidr = \"10.0.0.0/8\"", Ok("10.0.0.7")),
+            ("cidr = \"2001:db8::/32\"", Ok("2001:db8::9")),
+            ("interface = \"eth1\"\ncidr = \"10.0.0.0/8\"", Err("no address in 10.0.0.0/8 on eth1")),
+            ("interface = \"eth2\"", Err("this machine has eth0 10.0.0.7")),
+            ("address = \"203.0.113.1\"", Ok("203.0.113.1")),
+            ("", Err("says neither address, cidr nor interface")),
+        ];
+        for (text, expected) in table {
+            let config = Config::parse(&format!("host_network \"x\" {{\n{text}\n}}"), "agent.hcl").unwrap();
+            let chosen = config.host_network["x"].choose("x", &interfaces);
+            match expected {
+                Ok(address) => assert_eq!(chosen, Ok(address.parse().unwrap()), "{text}"),
+                Err(why) => assert!(chosen.clone().unwrap_err().contains(why), "{text}: {chosen:?}"),
+            }
+        }
     }
 
     #[test]
@@ -295,6 +367,8 @@ mod tests {
             ("http {\n  address = \"127.0.0.1:1\"\n}", &["without token_file"]),
             ("http {\n  address = \"localhost\"\n}", &["agent.hcl:2:3", "socket address"]),
             ("ports {\n  reserved_ports = \"22,x\"\n}", &["\\\"x\\\" is no port"]),
+            ("host_network \"x\" {\n  cidr = \"10.0.0.0\"\n}", &["agent.hcl:2:3"]),
+            ("host_network \"x\" {\n  reserved_ports = \"x\"\n}", &["reserved_ports", "is no port"]),
             ("network {\n  bridge_network_subnet = \"10.0.0.0\"\n}", &["agent.hcl:2:3", "is no subnet like"]),
             ("network {\n  bridge_network_name = \"much-too-long-a-name\"\n}", &["1 to 15 letters"]),
             ("http = {", &["agent.hcl", "line 1"]),

@@ -72,6 +72,8 @@ pub trait Ports: Send + Sync {
     async fn reclaim(&self, alloc: &AllocId) -> Result<()>;
     /// Labels of an allocation's ports whose sockets are held now: all but those lent to its tasks.
     async fn held(&self, alloc: &AllocId) -> Result<Vec<String>>;
+    /// The address a port would be published on. `Invalid` when nobody knows its `host_network`.
+    fn host_ip(&self, request: &PortRequest) -> Result<String>;
     /// Numbers that are given to nobody.
     fn kept_free(&self) -> Vec<RangeInclusive<u16>>;
     /// The allocation's ports.

@@ -109,6 +109,10 @@ impl Ports for PlannedPorts {
         Ok(held.values().filter(|(owner, _)| owner == alloc).map(|(_, port)| port.label.clone()).collect())
     }
 
+    fn host_ip(&self, _request: &PortRequest) -> Result<String> {
+        Ok("127.0.0.1".into())
+    }
+
     fn kept_free(&self) -> Vec<RangeInclusive<u16>> {
         Vec::new()
     }

@@ -23,26 +23,36 @@ pub(crate) fn requests(group: &TaskGroup) -> Vec<PortRequest> {
     wanted(group).filter(|port| !port.ignore_collision).map(request).collect()
 }
 
-fn request(port: &model::Port) -> PortRequest {
+/// What is to be reserved for a port.
+pub(crate) fn request(port: &model::Port) -> PortRequest {
     PortRequest {
         label: port.label.clone(),
         static_port: (port.value > 0).then_some(port.value),
         to: u16::try_from(port.to).ok().filter(|to| *to > 0),
         host_network: (!port.host_network.is_empty()).then(|| port.host_network.clone()),
-        protocol: Protocol::Both,
+        protocol: protocol(port),
+    }
+}
+
+fn protocol(port: &model::Port) -> Protocol {
+    match port.protocol.as_str() {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => Protocol::Both,
     }
 }
 
 /// Ports that several allocations may use at once, which nobody reserves.
-pub(crate) fn unreserved(group: &TaskGroup, config: &AgentConfig) -> Vec<Port> {
+pub(crate) fn unreserved(group: &TaskGroup, config: &AgentConfig, backend: Option<&dyn Ports>) -> Vec<Port> {
+    let host_ip = |port: &model::Port| backend.and_then(|backend| backend.host_ip(&request(port)).ok());
     let ignoring = wanted(group).filter(|port| port.ignore_collision && port.value > 0);
     ignoring
         .map(|port| Port {
             label: port.label.clone(),
-            host_ip: config.host_ip.to_string(),
+            host_ip: host_ip(port).unwrap_or_else(|| config.host_ip.to_string()),
             host_port: port.value,
             task_port: u16::try_from(port.to).ok().filter(|to| *to > 0).unwrap_or(port.value),
-            protocol: Protocol::Both,
+            protocol: protocol(port),
         })
         .collect()
 }

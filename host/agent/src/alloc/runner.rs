@@ -95,7 +95,9 @@ impl AllocRunner {
         if missing {
             let Some(backend) = &self.shared.backends.ports else { return Err("this host has no ports".into()) };
             let mut reserved = backend.reserve(&self.id, &wanted).await.map_err(|error| error.to_string())?;
-            reserved.extend(group.map(|group| ports::unreserved(group, &self.shared.config)).unwrap_or_default());
+            reserved.extend(
+                group.map(|group| ports::unreserved(group, &self.shared.config, Some(&**backend))).unwrap_or_default(),
+            );
             let pending = self.shared.board.change_alloc(&self.id, |alloc| alloc.ports = reserved);
             if let Some(pending) = pending {
                 pending.durable().await.map_err(|error| error.to_string())?;

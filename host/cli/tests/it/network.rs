@@ -522,3 +522,33 @@ fn a_network_of_the_operators_plugins() {
     let said = net.station.cli(&["job", "run", &net.station.job("again", &page("again", "cni/mine"))]);
     assert!(said.err.contains("no CNI network config found in"), "{}{}", said.out, said.err);
 }
+
+#[test]
+fn ports_choose_their_address_and_protocol() {
+    let config = "host_network \"inner\" {\n  interface = \"lo\"\n  reserved_ports = \"28300\"\n}\n";
+    let station = Station::with(config, &["--dev"]);
+    let job = |port: &str| page("chosen", "host").replace("to = 8080", port);
+    let alloc = station.run_job("chosen", &job("to = 8080\n host_network = \"inner\"\n protocol = \"udp\""));
+    let address = station.address(&alloc, "http");
+    let (ip, number) = address.rsplit_once(':').unwrap();
+    assert_eq!(ip, "127.0.0.1");
+    let listed = station.cli(&["port"]).ok();
+    let row = listed.lines().find(|line| line.starts_with(number)).unwrap_or_else(|| panic!("{listed}"));
+    assert_eq!(words(row)[1..4], ["udp", "127.0.0.1", "http"], "{row}");
+    assert!(
+        listed.lines().any(|line| words(line).join(" ") == "28300 tcp+udp kept free by reserved_ports"),
+        "{listed}"
+    );
+    let refused = |port: &str| {
+        let ran = station.cli(&["job", "run", &station.job("refused", &job(port))]);
+        assert_ne!(ran.code, 0);
+        ran.err
+    };
+    let said = refused("static = 28300\n host_network = \"inner\"");
+    assert!(said.contains("port 28300 (\"http\") is kept free"), "{said}");
+    let said = refused("host_network = \"outer\"");
+    assert!(said.contains("no addresses available for \"outer\" network"), "{said}");
+    let said = refused("protocol = \"sctp\"");
+    assert!(said.contains("A port's protocol is tcp, udp or both"), "{said}");
+    station.cli(&["job", "stop", "chosen"]).ok();
+}

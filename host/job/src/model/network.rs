@@ -61,6 +61,9 @@ pub struct Port {
     pub host_network: String,
     /// Host mode only: several allocations may claim the same static port.
     pub ignore_collision: bool,
+    /// `tcp` or `udp` alone; empty means both.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub protocol: String,
 }
 
 /// Resolver settings.

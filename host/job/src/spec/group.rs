@@ -82,6 +82,7 @@ static PORT: Block = Block {
         plain("to", "To", Whole(-1, 65_535, PORT_TO)),
         plain("host_network", "HostNetwork", Text),
         plain("ignore_collision", "IgnoreCollision", Bool),
+        attribute("protocol", "Protocol", Choice(&["tcp", "udp", "both"], "A port's protocol is tcp, udp or both")),
     ],
     place: Some(finish::port_list),
     other_json: Some("ReservedPorts"),

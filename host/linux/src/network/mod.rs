@@ -84,6 +84,11 @@ impl Default for NetworkSettings {
     }
 }
 
+/// Names of this machine's interfaces, by their addresses.
+pub fn interfaces() -> Result<BTreeMap<String, String>> {
+    links::interfaces().map_err(because("the machine's addresses"))
+}
+
 /// The machine's networks of allocations.
 pub struct KernelNetworks {
     inner: Arc<Inner>,
@@ -544,7 +549,7 @@ impl Networks for KernelNetworks {
     async fn wiring(&self, alloc: &AllocId) -> Result<Wiring> {
         let alloc = alloc.0.clone();
         self.with(move |_, state| {
-            let interfaces = links::interfaces().map_err(because("the machine's addresses"))?;
+            let interfaces = interfaces()?;
             let bridge = state.bridge.as_ref().filter(|bridge| bridge.addresses(&alloc).is_some());
             let [bridge, link, table] = bridge.map_or([None, None, None], |bridge| bridge.wiring(&alloc).map(Some));
             Ok(Wiring { interfaces, bridge, link, table })

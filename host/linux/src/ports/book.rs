@@ -81,7 +81,7 @@ impl Book {
         }
         let (number, sockets) = match request.static_port {
             Some(number) => (number, self.hold_static(number, request)?),
-            None => self.hold_dynamic(&request.protocol)?,
+            None => self.hold_dynamic(request)?,
         };
         let port = Port {
             label: request.label.clone(),
@@ -102,7 +102,7 @@ impl Book {
             ))
             .into());
         }
-        if self.is_reserved(number) {
+        if self.is_reserved(number, request.host_network.as_deref()) {
             return Err(HostError::Conflict(format!(
                 "port {number} ({label:?}) is kept free by the agent's configuration (`reserved_ports`)"
             ))
@@ -126,10 +126,11 @@ impl Book {
         })
     }
 
-    fn hold_dynamic(&mut self, protocol: &Protocol) -> Result<(u16, Vec<OwnedFd>)> {
+    fn hold_dynamic(&mut self, request: &PortRequest) -> Result<(u16, Vec<OwnedFd>)> {
         let (first, last) = (*self.settings.dynamic.start(), *self.settings.dynamic.end());
         let size = usize::from(last.saturating_sub(first)) + 1;
         let nth = |index: usize| first.saturating_add((index % size) as u16);
+        let network = request.host_network.as_deref();
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
         let mut random = random_numbers()?;
@@ -140,11 +141,11 @@ impl Book {
             for index in tries.clone().chain(start..start + size) {
                 let number = nth(index);
                 let outside = number == 0 || !self.settings.dynamic.contains(&number);
-                let taken = outside || self.numbers.contains_key(&number) || self.is_reserved(number);
+                let taken = outside || self.numbers.contains_key(&number) || self.is_reserved(number, network);
                 if taken || self.resting.contains_key(&number) != resting {
                     continue;
                 }
-                match hold(number, protocol) {
+                match hold(number, &request.protocol) {
                     Ok(sockets) => return Ok((number, sockets)),
                     Err(Errno::ADDRINUSE | Errno::ACCESS) => {}
                     Err(error) => return Err(cannot_hold(error)),
@@ -210,7 +211,8 @@ impl Book {
 
     /// Numbers never given to anybody.
     pub fn kept_free(&self) -> Vec<RangeInclusive<u16>> {
-        self.settings.reserved.clone()
+        let of_networks = self.settings.host_networks.values().flat_map(|network| &network.reserved);
+        self.settings.reserved.iter().chain(of_networks).cloned().collect()
     }
 
     /// Gives back one or all.
@@ -265,14 +267,17 @@ impl Book {
         entries.find(|entry| entry.port.host_port == number).map_or("", |entry| &entry.port.label)
     }
 
-    fn is_reserved(&self, number: u16) -> bool {
-        self.settings.reserved.iter().any(|range: &RangeInclusive<u16>| range.contains(&number))
+    fn is_reserved(&self, number: u16, host_network: Option<&str>) -> bool {
+        let of_network = host_network.and_then(|name| self.settings.host_networks.get(name));
+        let of_network = of_network.into_iter().flat_map(|network| &network.reserved);
+        self.settings.reserved.iter().chain(of_network).any(|range: &RangeInclusive<u16>| range.contains(&number))
     }
 
-    fn host_ip(&self, request: &PortRequest) -> Result<String> {
+    /// The address of a port by its `host_network`.
+    pub fn host_ip(&self, request: &PortRequest) -> Result<String> {
         let ip = match request.host_network.as_deref() {
             None | Some("" | "default") => Some(&self.settings.host_ip),
-            Some(name) => self.settings.host_networks.get(name),
+            Some(name) => self.settings.host_networks.get(name).map(|network| &network.address),
         };
         ip.map(ToString::to_string).ok_or_else(|| {
             let known: Vec<_> = self.settings.host_networks.keys().map(String::as_str).collect();

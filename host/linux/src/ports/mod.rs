@@ -37,9 +37,18 @@ pub struct PortSettings {
     /// Address of ports that name no `host_network`; see [`default_host_ip`].
     pub host_ip: IpAddr,
     /// Other addresses, by `host_network` name.
-    pub host_networks: BTreeMap<String, IpAddr>,
+    pub host_networks: BTreeMap<String, HostNetwork>,
     /// How long a released number is not given out again as a dynamic one, while others are free.
     pub rest: Duration,
+}
+
+/// An address of this machine that ports ask for by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostNetwork {
+    /// The address.
+    pub address: IpAddr,
+    /// Numbers never given to anybody on it.
+    pub reserved: Vec<RangeInclusive<u16>>,
 }
 
 impl Default for PortSettings {
@@ -148,6 +157,10 @@ impl Ports for PortBook {
 
     async fn held(&self, alloc: &AllocId) -> Result<Vec<String>> {
         Ok(lock(&self.0).held(alloc))
+    }
+
+    fn host_ip(&self, request: &PortRequest) -> Result<String> {
+        lock(&self.0).host_ip(request)
     }
 
     fn kept_free(&self) -> Vec<RangeInclusive<u16>> {

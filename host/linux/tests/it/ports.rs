@@ -12,7 +12,7 @@ use longshore_core::{
     error::HostError,
     port::{Port, PortRequest, Ports, Protocol},
 };
-use longshore_linux::ports::{PortBook, PortSettings};
+use longshore_linux::ports::{HostNetwork, PortBook, PortSettings};
 
 use crate::support::{other_part, part, until};
 
@@ -20,9 +20,14 @@ fn book() -> PortBook {
     PortBook::new(PortSettings {
         reserved: vec![22..=22, 24_000..=24_099],
         host_ip: Ipv4Addr::LOCALHOST.into(),
-        host_networks: [("public".to_string(), Ipv4Addr::new(127, 0, 0, 9).into())].into(),
+        host_networks: [("public".to_string(), public())].into(),
         ..PortSettings::default()
     })
+}
+
+/// An address with a number of its own that is kept free.
+fn public() -> HostNetwork {
+    HostNetwork { address: Ipv4Addr::new(127, 0, 0, 9).into(), reserved: vec![24_200..=24_200] }
 }
 
 fn alloc(name: &str) -> AllocId {
@@ -204,4 +209,18 @@ fn the_default_address_is_one_of_this_machine() {
     TcpListener::bind((ip, 0)).unwrap();
     let output = Command::new("ip").args(["-o", "addr"]).output().expect("`ip` (Debian: iproute2)");
     assert!(String::from_utf8_lossy(&output.stdout).contains(&format!(" {ip}/")));
+}
+
+#[tokio::test]
+async fn a_host_network_keeps_numbers_of_its_own_free() {
+    let book = book();
+    let on = |network: &str| PortRequest { host_network: Some(network.into()), ..fixed("p", 24_200) };
+    let refused = book.reserve(&alloc("a"), &[on("public")]).await.unwrap_err().to_string();
+    assert!(refused.contains("port 24200 (\"p\") is kept free"), "{refused}");
+    let given = book.reserve(&alloc("a"), &[on("default")]).await.unwrap();
+    assert_eq!(given[0].host_ip, "127.0.0.1");
+    assert_eq!(book.host_ip(&on("public")).as_deref(), Ok("127.0.0.9"));
+    let unknown = book.host_ip(&on("publik")).unwrap_err().to_string();
+    assert!(unknown.contains("no addresses available for \"publik\" network"), "{unknown}");
+    assert!(book.kept_free().contains(&(24_200..=24_200)));
 }

@@ -1,8 +1,10 @@
 //! Networks of allocations over real sockets, between namespaces, looked at by `ip`, `nft` and `iptables`.
 
 mod cni;
+mod drivers;
 mod faults;
 mod firewall;
+mod storm;
 mod world;
 
 use longshore_core::{

@@ -58,14 +58,19 @@ impl World {
         ip(&["-n", &outside, "route", "add", "10.77.0.0/16", "via", "192.0.2.1"]);
         ip(&["-n", &outside, "route", "add", "fd77::/64", "via", "2001:db8::1"]);
         let bridge = format!("ls{unique}");
-        let settings = NetworkSettings {
-            bridge: bridge.clone(),
+        let settings = Self::settings(&bridge);
+        Self { machine, outside, bridge, settings }
+    }
+
+    /// Settings of an agent on a machine.
+    pub fn settings(bridge: &str) -> NetworkSettings {
+        NetworkSettings {
+            bridge: bridge.into(),
             subnet: "10.77.0.0/20".parse().unwrap(),
             subnet_ipv6: Some("fd77::/64".parse().unwrap()),
             host_ip: "192.0.2.1".parse().unwrap(),
             ..NetworkSettings::default()
-        };
-        Self { machine, outside, bridge, settings }
+        }
     }
 
     /// Networks as an agent on the machine has them.
