@@ -1,12 +1,12 @@
-//! Netlink without a library: the kernel's messages for links and for nf_tables are the same letters, and no crate
-//! writes the second kind. A socket, a batch of messages, and a reader of attributes are all it takes.
+//! Netlink: a socket, a batch of messages, and a reader of attributes. Messages about links are rtnetlink's; those
+//! about nf_tables are written here, because no crate does.
 //!
 //! Everything blocks for as long as the kernel needs, which is microseconds to milliseconds.
 
 mod batch;
 mod socket;
 
-pub(super) use batch::{Batch, attributes, text, u32_at};
+pub(super) use batch::{Batch, attributes, text};
 pub(super) use socket::Socket;
 
 /// Message flags (`linux/netlink.h`).
@@ -26,6 +26,5 @@ pub(super) mod flag {
 /// Address families as the kernel numbers them.
 pub(super) mod family {
     pub const INET: u8 = 2;
-    pub const BRIDGE: u8 = 7;
     pub const INET6: u8 = 10;
 }

@@ -29,8 +29,8 @@ const DONE: u16 = 3;
 pub(in crate::network) struct Answer {
     /// Messages it refused, by number.
     pub refused: Vec<(usize, Errno)>,
-    /// Messages it sent, without their headers.
-    pub messages: Vec<Vec<u8>>,
+    /// Messages it sent, without their headers: type and payload.
+    pub messages: Vec<(u16, Vec<u8>)>,
 }
 
 impl Answer {
@@ -81,13 +81,13 @@ impl Socket {
         }
     }
 
-    /// Asks for a list; `each` gets every entry without its header.
+    /// Asks for a list; `each` gets every entry's type and payload.
     pub fn dump(
         &mut self,
         kind: u16,
         fixed: &[u8],
         body: impl FnOnce(&mut Batch),
-        mut each: impl FnMut(&[u8]),
+        mut each: impl FnMut(u16, &[u8]),
     ) -> Result<()> {
         let mut batch = Batch::new();
         batch.message(kind, flag::DUMP, fixed, body);
@@ -99,7 +99,7 @@ impl Socket {
                 match kind {
                     DONE => return Ok(()),
                     ERROR => return errno(payload).map_or(Ok(()), Err),
-                    _ => each(payload),
+                    _ => each(kind, payload),
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Answer {
             match kind {
                 ERROR => self.refused.extend(errno(payload).map(|error| (number as usize, error))),
                 DONE => {}
-                _ => self.messages.push(payload.to_vec()),
+                _ => self.messages.push((kind, payload.to_vec())),
             }
         }
     }

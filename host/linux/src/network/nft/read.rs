@@ -47,7 +47,7 @@ impl Ruleset for Socket {
         batch.message(GET_GENERATION, 0, &header(0, 0), |_| {});
         let answer = self.transact(&batch)?;
         answer.check(&[])?;
-        let found = answer.messages.first().and_then(|message| {
+        let found = answer.messages.first().and_then(|(_, message)| {
             let mut list = attributes(message.get(4..)?);
             list.find(|(kind, _)| *kind == 1).map(|(_, value)| number(value))
         });
@@ -56,7 +56,7 @@ impl Ruleset for Socket {
 
     fn chains(&mut self) -> Result<Vec<Chain>> {
         let mut chains = Vec::new();
-        self.dump(GET_CHAIN, &header(0, 0), |_| {}, |payload| chains.push(read_chain(payload)))?;
+        self.dump(GET_CHAIN, &header(0, 0), |_| {}, |_, payload| chains.push(read_chain(payload)))?;
         Ok(chains)
     }
 
@@ -66,7 +66,7 @@ impl Ruleset for Socket {
             GET_RULE,
             &header(family, 0),
             |message| message.text(1, table),
-            |payload| {
+            |_, payload| {
                 let found = read_rule(payload);
                 // Some kernels do not select.
                 if found.0 == table {
@@ -86,7 +86,7 @@ impl Ruleset for Socket {
                 message.text(1, table);
                 message.text(2, map);
             },
-            |payload| {
+            |_, payload| {
                 let list = attributes(payload.get(4..).unwrap_or_default()).filter(|(kind, _)| *kind == 3);
                 elements.extend(list.flat_map(|(_, list)| attributes(list)).map(|(_, entry)| read_element(entry)));
             },
