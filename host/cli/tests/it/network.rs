@@ -496,7 +496,6 @@ fn a_network_of_the_operators_plugins() {
             {{"type": "bridge", "bridge": "{bridge}", "isGateway": true, "ipMasq": true, "hairpinMode": true,
               "ipam": {{"type": "host-local", "dataDir": "{dir}/ipam", "ranges": [[{{"subnet": "10.214.8.0/24"}}]],
                         "routes": [{{"dst": "0.0.0.0/0"}}]}}}},
-            {{"type": "firewall", "backend": "iptables"}},
             {{"type": "portmap", "capabilities": {{"portMappings": true}}, "snat": true}}]}}"#
     );
     fs::write(files.path().join("10-mine.conflist"), list).unwrap();
