@@ -10,7 +10,9 @@ use std::{
 use crate::machine;
 
 /// Names of host variables that never reach a task unless the job file names them.
-pub const ENV_DENYLIST: [&str; 17] = [
+pub const ENV_DENYLIST: [&str; 19] = [
+    "LONGSHORE_TOKEN",
+    "LONGSHORE_TOKEN_FILE",
     "CONSUL_TOKEN",
     "CONSUL_HTTP_TOKEN",
     "CONSUL_HTTP_TOKEN_FILE",

@@ -71,6 +71,8 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Station {
     dir: TempDir,
     arguments: Vec<String>,
+    /// What the agent finds in its environment.
+    pub env: Vec<(&'static str, &'static str)>,
     agent: Option<Child>,
 }
 
@@ -93,14 +95,14 @@ impl Station {
         let dir = tempfile::Builder::new().prefix("ls-it-").tempdir_in("/tmp").unwrap();
         fs::write(dir.path().join("agent.hcl"), config).unwrap();
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { dir, arguments, agent: None }
+        Self { dir, arguments, env: Vec::new(), agent: None }
     }
 
     /// The agent as a command that was not run yet.
     pub fn agent_command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command.arg("agent").arg("--config").arg(self.path("agent.hcl")).arg("--data-dir").arg(self.path("data"));
-        command.args(&self.arguments).stdin(Stdio::null());
+        command.args(&self.arguments).envs(self.env.iter().copied()).stdin(Stdio::null());
         command
     }
 

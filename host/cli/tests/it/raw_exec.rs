@@ -80,6 +80,17 @@ fn commands_run_inside_with_input_output_and_exit_code() {
 }
 
 #[test]
+fn the_agents_own_secrets_reach_no_task() {
+    let mut station = Station::prepare("", &["--dev"]);
+    station.env = vec![("LONGSHORE_TOKEN", "sesame"), ("LONGSHORE_TOKEN_FILE", "/sesame"), ("HARMLESS", "yes")];
+    station.launch();
+    let alloc = station.run_job("worker", WORKER);
+    let environment = fs::read_to_string(format!("/proc/{}/environ", pid(&station, &alloc))).unwrap();
+    assert!(environment.contains("HARMLESS=yes"), "{environment}");
+    assert!(!environment.contains("sesame"), "{environment}");
+}
+
+#[test]
 fn more_goes_through_a_command_than_pipes_hold() {
     let station = Station::start();
     let alloc = station.run_job("worker", WORKER);
