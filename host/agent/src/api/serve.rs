@@ -28,7 +28,7 @@ use super::{
     router,
 };
 
-/// Most connections at a time, over all listeners.
+/// Most connections of one listener at a time: those who have no token keep nobody from the socket.
 const MAX_CONNECTIONS: usize = 512;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -159,7 +159,7 @@ impl Listener {
 
 /// Serves until `end` is cancelled, then lets open requests finish for a moment.
 pub async fn serve(api: Api, listeners: Vec<Listener>, end: CancellationToken) {
-    let connections = Connections { tasks: TaskTracker::new(), room: Arc::new(Semaphore::new(MAX_CONNECTIONS)), end };
+    let connections = Connections { tasks: TaskTracker::new(), end };
     let hostname: Arc<str> = api.agent.node().name.as_str().into();
     let open = router(api.clone());
     for listener in listeners {
@@ -186,7 +186,6 @@ pub async fn serve(api: Api, listeners: Vec<Listener>, end: CancellationToken) {
 #[derive(Clone)]
 struct Connections {
     tasks: TaskTracker,
-    room: Arc<Semaphore>,
     end: CancellationToken,
 }
 
@@ -196,8 +195,9 @@ impl Connections {
     where
         L: axum::serve::Listener,
     {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let Ok(room) = self.room.clone().acquire_owned().await else { return };
+            let Ok(room) = room.clone().acquire_owned().await else { return };
             let stream = tokio::select! {
                 (stream, _) = listener.accept() => stream,
                 () = self.end.cancelled() => return,

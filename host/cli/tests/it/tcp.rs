@@ -1,6 +1,6 @@
 //! The API over TCP: nobody without the token, nobody under a foreign name.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use crate::harness::{Station, run};
 
@@ -65,4 +65,16 @@ fn tcp_without_a_token_is_refused_at_start() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("token_file"), "{said}");
+}
+
+#[test]
+fn callers_without_the_token_keep_nobody_from_the_socket() {
+    let (station, address) = station();
+    // More than one listener serves at a time; each says nothing.
+    let silent: Vec<_> = (0..600).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let socket = station.path("data/api.sock");
+    let arguments = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "--unix-socket"];
+    let answered = run("curl", &[&arguments[..], &[socket.to_str().unwrap(), "http://localhost/v1/jobs"]].concat());
+    assert_eq!(answered.ok(), "200");
+    drop(silent);
 }
