@@ -22,7 +22,7 @@ use super::{
     check::{LOCKS, bridge_or_room, layout, lock_file, missing_nft, others_bridge, privilege},
     conntrack, forwarding,
     links::{LOOPBACK, Link, Peer},
-    namespace::Namespace,
+    namespace::{LINK_DIGITS, Namespace},
     netlink::{Batch, Socket},
     nft::{Element, Ruleset, Transaction},
     rules::{MAPS, Scope, entries},
@@ -373,7 +373,7 @@ fn change(transaction: &mut Transaction, table: &str, gone: &[(usize, Element)],
 
 /// The interface of an allocation on the host's side: at most 15 letters, of which 12 are the id's.
 pub(super) fn outside_name(alloc: &str) -> String {
-    let letters: String = alloc.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
+    let letters: String = alloc.chars().filter(char::is_ascii_alphanumeric).take(LINK_DIGITS).collect();
     format!("{OUTSIDE}{letters}")
 }
 

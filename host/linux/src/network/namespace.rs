@@ -31,6 +31,10 @@ use crate::failure::because;
 const PINS: &str = "/run/netns";
 /// The calling thread's own namespace.
 const OWN: &str = "/proc/thread-self/ns/net";
+/// Digits of an allocation's id, a UUID.
+const ID_DIGITS: usize = 32;
+/// Digits of it in the name of a link, which has 15 letters at most.
+pub(super) const LINK_DIGITS: usize = 12;
 /// `statfs` type of namespace files (`linux/magic.h`).
 const NAMESPACE_FILES: u64 = 0x6e73_6673;
 
@@ -154,15 +158,25 @@ fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'stati
     thread.join().unwrap_or_else(|_| Err(HostError::Other("the thread in a network namespace crashed".into())))
 }
 
-/// Removes the pins of an allocation of which only the beginning of the id may be known, dashes left out.
+/// Removes the pin of an allocation of which only as much of the id may be known as is in the name of its link. Of an
+/// owner that is neither (anybody may name a link, or add to the table) nothing is removed.
 pub(super) fn unpin_all(owner: &str) {
-    let letters = |name: &str| name.replace('-', "");
+    let Some(owner) = digits(owner).filter(|digits| [LINK_DIGITS, ID_DIGITS].contains(&digits.len())) else {
+        return tracing::warn!(owner, "this is no allocation's; no network namespace is unpinned for it");
+    };
     for entry in fs::read_dir(PINS).into_iter().flatten().flatten() {
-        let is_theirs = entry.file_name().to_str().is_some_and(|name| letters(name).starts_with(&letters(owner)));
+        let pinned = entry.file_name().to_str().and_then(digits).filter(|digits| digits.len() == ID_DIGITS);
+        let is_theirs = pinned.is_some_and(|pinned| pinned.starts_with(&owner));
         if is_theirs && let Err(error) = unpin(&entry.path()) {
             tracing::warn!(pin = %entry.path().display(), %error, "an orphaned network namespace stays pinned");
         }
     }
+}
+
+/// The hexadecimal digits of an allocation's id, or of its beginning.
+fn digits(id: &str) -> Option<String> {
+    let digits = id.replace('-', "");
+    digits.chars().all(|c| c.is_ascii_hexdigit()).then_some(digits)
 }
 
 impl Namespace {

@@ -128,6 +128,29 @@ fn a_new_agent_takes_over() {
     ends(&world, second, &[&kept, &new]);
 }
 
+/// Who can name a link, or add to the table, takes nobody's namespace away.
+#[test]
+fn what_names_no_allocation_unpins_none() {
+    let world = World::new();
+    let (kept, foreign) = (alloc_id(), alloc_id());
+    let first = world.networks();
+    let made = world.create(&first, &plan(&kept, &[]));
+    drop(first);
+    // Somebody else's, with an id like ours: both begin with a zero.
+    ip(&["netns", "add", &foreign]);
+    world.run(&["ip", "link", "add", "lv0", "type", "veth", "peer", "name", "lv0p"]);
+    world.run(&["ip", "link", "set", "lv0", "master", &world.bridge]);
+
+    let second = world.networks();
+    let plans = [NetworkPlan { before: Some(made.clone()), ..plan(&kept, &[]) }];
+    let results = world.on_machine(async || second.reconcile(&plans).await);
+    assert_eq!(results.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [made]);
+    let pins = ip(&["netns", "list"]);
+    assert!(pins.contains(&kept) && pins.contains(&foreign), "{pins}");
+    ip(&["netns", "delete", &foreign]);
+    ends(&world, second, &[&kept]);
+}
+
 /// Making what is there changes nothing, and other ports can be mapped.
 #[test]
 fn creating_again_is_harmless() {
