@@ -8,7 +8,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use longshore_agent::{Agent, AgentConfig, AgentStore, api::ReplaceDriver};
 use longshore_core::{
     backends::Backends,
@@ -242,9 +241,9 @@ pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> Agen
     agent
 }
 
-/// Loads drivers side by side: each is bound by the time its code takes to come out of the cache.
+/// Loads drivers; a name belongs to the first that has it, so that a file cannot take that of one of our own.
 async fn load(drivers: &Registry, configs: Vec<DriverConfig>) {
-    for loaded in join_all(configs.into_iter().map(|config| drivers.add(config))).await {
+    for loaded in drivers.add_all(configs).await {
         match loaded {
             Ok(driver) => {
                 let info = longshore_core::driver::Driver::info(&*driver);

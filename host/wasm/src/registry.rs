@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use futures_util::future::join_all;
 use longshore_core::{
     backends::Backends,
     driver::{Driver, DriverError, Drivers, Task},
@@ -87,16 +88,26 @@ impl Registry {
     /// Loads all that can be loaded; what cannot is told, and disturbs no other.
     pub async fn load(engine: Engine, backends: Backends, configs: Vec<DriverConfig>) -> (Self, Vec<LoadError>) {
         let registry = Self::new(engine, backends);
-        let mut failed = Vec::new();
-        for config in configs {
-            failed.extend(registry.add(config).await.err());
-        }
+        let failed = registry.add_all(configs).await.into_iter().filter_map(Result::err).collect();
         (registry, failed)
+    }
+
+    /// Loads drivers side by side: each is bound by the time its code takes to come out of the cache. Of those with the
+    /// same name the first of the list has it, whichever was loaded first.
+    pub async fn add_all(&self, configs: Vec<DriverConfig>) -> Vec<Result<Arc<LoadedDriver>, LoadError>> {
+        let loaded = join_all(configs.iter().map(|config| self.loader.load(config))).await;
+        let insert = |(config, driver): (DriverConfig, Result<LoadedDriver, _>)| self.insert(config, driver?);
+        configs.into_iter().zip(loaded).map(insert).collect()
     }
 
     /// Loads one more driver.
     pub async fn add(&self, config: DriverConfig) -> Result<Arc<LoadedDriver>, LoadError> {
-        let driver = Arc::new(self.loader.load(&config).await?);
+        let driver = self.loader.load(&config).await?;
+        self.insert(config, driver)
+    }
+
+    fn insert(&self, config: DriverConfig, driver: LoadedDriver) -> Result<Arc<LoadedDriver>, LoadError> {
+        let driver = Arc::new(driver);
         let name = driver.info.description.name.clone();
         let mut drivers = self.write();
         if let Some(other) = drivers.get(&name) {

@@ -6,8 +6,9 @@ use longshore_core::{
 };
 use longshore_fake::Fake;
 use longshore_wasm::{
+    engine::{Engine, EngineConfig},
     inspect::inspect,
-    loader::{DriverConfig, Problem, Source},
+    loader::{DriverConfig, LoadError, Problem, Source},
     registry::Registry,
 };
 use serde_json::json;
@@ -145,6 +146,22 @@ async fn a_name_is_taken_once_and_must_be_the_configured_one() {
     assert!(told.contains("calls itself \"hostile\", but is configured as driver \"friendly\""), "{told}");
 }
 
+/// What is slow to compile keeps its name against what is in the cache already.
+#[tokio::test]
+async fn of_two_with_one_name_the_first_of_the_list_has_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let engine =
+        Engine::new(EngineConfig { cache_dir: Some(cache.path().join("code")), ..Default::default() }).unwrap();
+    let registry = || Registry::new(engine.clone(), Fake::new().backends());
+    registry().add(config()).await.unwrap();
+    // The same with a section for nobody: another component to the cache.
+    let slow = [hostile(), &[0, 5, 4, b's', b'l', b'o', b'w']].concat();
+    let configs = vec![DriverConfig { source: source(&slow), ..config() }, config()];
+    let loaded = registry().add_all(configs).await;
+    assert!(loaded[0].is_ok());
+    assert!(matches!(&loaded[1], Err(LoadError { problem: Problem::Duplicate { .. }, .. })));
+}
+
 #[tokio::test]
 async fn a_driver_that_fails_to_load_disturbs_no_other() {
     let configs = vec![DriverConfig::new(source(b"nonsense")), config()];
@@ -182,8 +199,8 @@ async fn inspection_needs_no_grant_and_names_them_all() {
     assert_eq!(seen.size_bytes, hostile().len() as u64);
     let mut needed: Vec<_> = seen.imports.iter().filter_map(|import| import.grant.as_deref()).collect();
     needed.sort_unstable();
-    assert_eq!(needed, ["ports", "processes", "state"]);
-    assert_eq!(seen.problems.len(), 3);
+    assert_eq!(needed, ["containers", "ports", "processes", "state"]);
+    assert_eq!(seen.problems.len(), 4);
     let granted = inspect(&engine(), &backends, &source(hostile()), &its_grants()).await.unwrap();
     assert_eq!(granted.problems, Vec::<String>::new());
     assert!(granted.imports.iter().all(|import| import.allowed));
