@@ -14,11 +14,11 @@ use bindings::{
         driver::types::{StartError, Started, Task, TaskRef, Watch},
         host::{
             processes, settings, state,
-            types::{Error, KeyValue, Limits, RunState},
+            types::{Error, KeyValue, RunState},
         },
     },
 };
-use misdeed::commit;
+use misdeed::{NO_LIMITS, commit};
 
 struct Hostile;
 
@@ -125,14 +125,7 @@ fn process(task: &Task) -> processes::ProcessSpec {
         env: Vec::new(),
         working_dir: None,
         user: None,
-        limits: Limits {
-            cpu_mhz: 0,
-            cpu_hard_millicores: 0,
-            cpu_cores: Vec::new(),
-            memory_mib: 0,
-            memory_reservation_mib: 0,
-            pids: 0,
-        },
+        limits: NO_LIMITS,
         isolation: None,
         options: Vec::new(),
     }

@@ -3,8 +3,17 @@
 use std::hint::black_box;
 
 use crate::bindings::longshore::host::{
-    events, log, ports, processes,
-    types::{Error, KeyValue},
+    containers, events, log, ports, processes,
+    types::{Error, KeyValue, Limits},
+};
+
+pub const NO_LIMITS: Limits = Limits {
+    cpu_mhz: 0,
+    cpu_hard_millicores: 0,
+    cpu_cores: Vec::new(),
+    memory_mib: 0,
+    memory_reservation_mib: 0,
+    pids: 0,
 };
 
 /// Does what `text` asks of `operation`, if anything.
@@ -22,6 +31,9 @@ pub fn commit(operation: &str, text: &str) -> Result<(), Error> {
         "long-call" => log::write(&log::Level::Info, &"x".repeat(24 << 20)),
         "flood" => flood(),
         "events" => return events_until_refused(),
+        "long-event" => return long_event(),
+        "long-error" => return Err(Error::Invalid("é".repeat(1 << 20))),
+        "disguised-bind" => return disguised_bind(rest),
         "wait" => return processes::signal("a process", "SIGHUP"),
         "other-id" => return other_id(rest),
         "release" => return ports::release("http"),
@@ -62,6 +74,38 @@ fn events_until_refused() -> Result<(), Error> {
         let annotations = [KeyValue { key: "number".into(), value: number.to_string() }];
         events::emit("one more", &annotations)
     })
+}
+
+/// An event as long as a call may be.
+fn long_event() -> Result<(), Error> {
+    let annotation = |number: u32| KeyValue { key: format!("{number}{}", "-".repeat(4096)), value: "é".repeat(4096) };
+    events::emit(&"é".repeat(1 << 20), &(0..1_000).map(annotation).collect::<Vec<_>>())
+}
+
+/// Asks for a volume that is a bind of `/etc`, of a type that is none: `disguised-bind <type>`.
+fn disguised_bind(rest: &str) -> Result<(), Error> {
+    let kind = rest.split([' ', '"']).nth(1).unwrap_or_default();
+    let options = format!(
+        r#"{{"HostConfig": {{"Mounts": [{{"Type": "volume", "Target": "/d", "VolumeOptions": {{"DriverConfig":
+            {{"Name": "local", "Options": {{"type": "{kind}", "o": "bind", "device": "/etc"}}}}}}}}]}}}}"#
+    );
+    let spec = containers::ContainerSpec {
+        name: "disguised".into(),
+        image: "any:1".into(),
+        entrypoint: Vec::new(),
+        command: Vec::new(),
+        env: Vec::new(),
+        working_dir: None,
+        user: None,
+        hostname: None,
+        labels: Vec::new(),
+        mounts: Vec::new(),
+        network: containers::ContainerNetwork::None,
+        ports: Vec::new(),
+        limits: NO_LIMITS,
+        engine_options: Some(options),
+    };
+    containers::create(&spec).map(|_| ())
 }
 
 /// Reaches for a process that may be somebody else's: `other-id <id>`.

@@ -11,7 +11,10 @@ use longshore_core::{
     workload::{self, ExitStatus, RunState, Usage},
 };
 
-use crate::bindings::longshore::host::types;
+use crate::{
+    bindings::longshore::host::types,
+    limits::{ENTRIES, ENTRY_BYTES, TEXT_BYTES, cut},
+};
 
 impl From<HostError> for types::Error {
     fn from(error: HostError) -> Self {
@@ -31,14 +34,14 @@ impl From<HostError> for types::Error {
 impl From<types::Error> for HostError {
     fn from(error: types::Error) -> Self {
         match error {
-            types::Error::Denied(text) => Self::Denied(text),
-            types::Error::Limit(text) => Self::Limit(text),
-            types::Error::NotFound(text) => Self::NotFound(text),
-            types::Error::Conflict(text) => Self::Conflict(text),
-            types::Error::Invalid(text) => Self::Invalid(text),
-            types::Error::Unavailable(text) => Self::Unavailable(text),
-            types::Error::Timeout(text) => Self::Timeout(text),
-            types::Error::Other(text) => Self::Other(text),
+            types::Error::Denied(text) => Self::Denied(told(text)),
+            types::Error::Limit(text) => Self::Limit(told(text)),
+            types::Error::NotFound(text) => Self::NotFound(told(text)),
+            types::Error::Conflict(text) => Self::Conflict(told(text)),
+            types::Error::Invalid(text) => Self::Invalid(told(text)),
+            types::Error::Unavailable(text) => Self::Unavailable(told(text)),
+            types::Error::Timeout(text) => Self::Timeout(told(text)),
+            types::Error::Other(text) => Self::Other(told(text)),
         }
     }
 }
@@ -59,6 +62,21 @@ pub(crate) fn map(entries: Vec<types::KeyValue>) -> BTreeMap<String, String> {
     pairs(entries).into_iter().collect()
 }
 
+/// A text for people, cut to size: it is kept in memory and in the journal.
+pub(crate) fn told(text: String) -> String {
+    kept(text, TEXT_BYTES)
+}
+
+/// A map for people, cut to size; the entries beyond it are dropped.
+pub(crate) fn told_map(entries: Vec<types::KeyValue>) -> BTreeMap<String, String> {
+    let kept = |entry: types::KeyValue| (kept(entry.key, ENTRY_BYTES), kept(entry.value, ENTRY_BYTES));
+    entries.into_iter().take(ENTRIES).map(kept).collect()
+}
+
+fn kept(text: String, max: usize) -> String {
+    if text.len() > max { cut(&text, max).to_owned() } else { text }
+}
+
 impl From<ExitStatus> for types::ExitStatus {
     fn from(status: ExitStatus) -> Self {
         let ExitStatus { exit_code, signal, oom_killed, message } = status;
@@ -69,7 +87,7 @@ impl From<ExitStatus> for types::ExitStatus {
 impl From<types::ExitStatus> for ExitStatus {
     fn from(status: types::ExitStatus) -> Self {
         let types::ExitStatus { exit_code, signal, oom_killed, message } = status;
-        Self { exit_code, signal, oom_killed, message }
+        Self { exit_code, signal, oom_killed, message: message.map(told) }
     }
 }
 
@@ -90,7 +108,7 @@ impl From<types::RunState> for RunState {
             types::RunState::Created => Self::Created,
             types::RunState::Running => Self::Running,
             types::RunState::Exited(status) => Self::Exited(status.into()),
-            types::RunState::Other(word) => Self::Other(word),
+            types::RunState::Other(word) => Self::Other(told(word)),
         }
     }
 }
@@ -189,7 +207,7 @@ impl From<types::Usage> for Usage {
             memory_cache_bytes: usage.memory_cache_bytes,
             memory_max_bytes: usage.memory_max_bytes,
             pids: usage.pids,
-            extra: map(usage.extra),
+            extra: told_map(usage.extra),
         }
     }
 }

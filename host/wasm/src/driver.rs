@@ -20,7 +20,7 @@ use wasmtime::{
 
 use crate::{
     bindings::exports::longshore::driver::lifecycle,
-    convert::map,
+    convert::told_map,
     engine::Engine,
     exports::{self, Answer, Exports},
     function::{Function, Parameters, Results},
@@ -122,7 +122,7 @@ impl LoadedDriver {
         let runner = &self.runner;
         let operation = Operation::new(&runner.host, "about.fingerprint", None);
         let result = runner.call(&runner.exports.fingerprint, operation, runner.operation_limit(), ()).await?;
-        let mut attributes = map(result.attributes);
+        let mut attributes = told_map(result.attributes);
         let own = format!("driver.{}", self.info.description.name);
         attributes.retain(|key, _| {
             let kept = key == &own || key.strip_prefix(&own).is_some_and(|rest| rest.starts_with('.'));

@@ -20,7 +20,7 @@ use crate::{
             host::types::{Error, ExecRequest, Usage},
         },
     },
-    convert::{key_values, map},
+    convert::{key_values, told, told_map},
     function::Function,
     limits::HANDLE_BYTES,
     store::Operation,
@@ -246,14 +246,15 @@ pub(crate) fn session(session: exec::Session) -> Result<ExecSession, HostError> 
 
 impl From<lifecycle::TaskStatus> for driver::TaskStatus {
     fn from(status: lifecycle::TaskStatus) -> Self {
-        Self { state: status.state.into(), attributes: map(status.attributes) }
+        Self { state: status.state.into(), attributes: told_map(status.attributes) }
     }
 }
 
 impl From<about::Description> for driver::Description {
     fn from(description: about::Description) -> Self {
         let about::Description { name, version, summary, filesystem, network_modes, attributes } = description;
-        Self { name, version, summary, filesystem, network_modes, attributes: map(attributes) }
+        let (version, summary) = (told(version), told(summary));
+        Self { name, version, summary, filesystem, network_modes, attributes: told_map(attributes) }
     }
 }
 
@@ -261,8 +262,8 @@ impl From<about::Health> for Health {
     fn from(health: about::Health) -> Self {
         match health {
             about::Health::Healthy => Self::Healthy,
-            about::Health::Unhealthy(text) | about::Health::Other(text) => Self::Unhealthy(text),
-            about::Health::Undetected(text) => Self::Undetected(text),
+            about::Health::Unhealthy(text) | about::Health::Other(text) => Self::Unhealthy(told(text)),
+            about::Health::Undetected(text) => Self::Undetected(told(text)),
         }
     }
 }

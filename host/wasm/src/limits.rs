@@ -15,6 +15,12 @@ use crate::pool;
 
 /// Longest log line kept, bytes; the rest is cut.
 pub const LOG_LINE_BYTES: usize = 8 << 10;
+/// Longest text kept of what a driver says to people beside its log (events, errors, reasons), bytes; the rest is cut.
+pub const TEXT_BYTES: usize = 4 << 10;
+/// Longest key and value kept in a map for people (annotations, attributes), bytes.
+pub const ENTRY_BYTES: usize = 1 << 10;
+/// Most entries kept of such a map.
+pub const ENTRIES: usize = 64;
 /// Largest handle a driver may return, bytes.
 pub const HANDLE_BYTES: usize = 64 << 10;
 /// Most data a guest may pass in one call, bytes: a file of 4 MiB with room around it.
@@ -45,6 +51,11 @@ impl Default for OperationLimits {
     }
 }
 
+/// The first `max` bytes of a text, or a little less where a character would be split.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
 /// Holds the memories and tables of one store together under a cap.
 pub(crate) struct MemoryCap {
     max_bytes: usize,
@@ -52,26 +63,35 @@ pub(crate) struct MemoryCap {
     meter: Meter,
 }
 
+/// What an element of a table takes: a pointer.
+const ELEMENT_BYTES: usize = 8;
+
 impl MemoryCap {
     /// A cap that tells the meter when it is reached.
     pub(crate) fn new(max_bytes: usize, meter: &Meter) -> Self {
         Self { max_bytes, used_bytes: 0, meter: meter.clone() }
     }
+
+    /// Whether there is room for so much more.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let used = self.used_bytes.saturating_add(bytes);
+        if used > self.max_bytes {
+            self.meter.0.memory_reached.store(true, Ordering::Relaxed);
+            return false;
+        }
+        self.used_bytes = used;
+        true
+    }
 }
 
 impl ResourceLimiter for MemoryCap {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used_bytes.saturating_add(desired.saturating_sub(current));
-        if used > self.max_bytes {
-            self.meter.0.memory_reached.store(true, Ordering::Relaxed);
-            return Ok(false);
-        }
-        self.used_bytes = used;
-        Ok(true)
+        Ok(self.grow(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= pool::TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES);
+        Ok(desired <= pool::TABLE_ELEMENTS && self.grow(bytes))
     }
 
     fn instances(&self) -> usize {
@@ -148,6 +168,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn texts_are_cut_between_characters() {
+        for (text, max, expected) in [("short", 8, "short"), ("longer", 4, "long"), ("aé", 2, "a"), ("", 0, "")] {
+            assert_eq!(cut(text, max), expected);
+        }
+    }
+
+    #[test]
     fn memories_share_one_cap() {
         let meter = Meter::new();
         let mut cap = MemoryCap::new(100, &meter);
@@ -156,6 +183,19 @@ mod tests {
         assert!(!meter.memory_reached());
         assert!(!cap.memory_growing(60, 61, None).unwrap());
         assert!(meter.memory_reached());
+    }
+
+    #[test]
+    fn tables_count_as_memory() {
+        let meter = Meter::new();
+        let mut cap = MemoryCap::new(1_000, &meter);
+        assert!(cap.table_growing(0, 50, None).unwrap());
+        assert!(cap.memory_growing(0, 520, None).unwrap());
+        assert!(cap.table_growing(50, 60, None).unwrap());
+        assert!(!meter.memory_reached());
+        assert!(!cap.table_growing(0, 1, None).unwrap());
+        assert!(meter.memory_reached());
+        assert!(!MemoryCap::new(usize::MAX, &meter).table_growing(0, pool::TABLE_ELEMENTS + 1, None).unwrap());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     http::{EngineRouter, HttpEngine},
-    limits::{CALL_BYTES, LOG_LINE_BYTES, MemoryCap, Meter, OperationLimits},
+    limits::{CALL_BYTES, LOG_LINE_BYTES, MemoryCap, Meter, OperationLimits, cut},
     stdio::LogStream,
 };
 
@@ -80,11 +80,6 @@ impl Drop for LogBudget {
             self.write(Level::Warn, &format!("{dropped} more log lines dropped: an operation may write {limit}"));
         }
     }
-}
-
-/// The first `max` bytes of a text, or a little less where a character would be split.
-fn cut(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
 }
 
 impl Operation {
@@ -190,17 +185,5 @@ impl WasiHttpView for Operation {
         let http = self.http.get_or_insert_with(|| Box::new((WasiHttpCtx::new(), EngineRouter::new(engines.clone()))));
         let (ctx, hooks) = &mut **http;
         WasiHttpCtxView { ctx, table: &mut self.table, hooks }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn texts_are_cut_between_characters() {
-        for (text, max, expected) in [("short", 8, "short"), ("longer", 4, "long"), ("aé", 2, "a"), ("", 0, "")] {
-            assert_eq!(cut(text, max), expected);
-        }
     }
 }

@@ -4,7 +4,7 @@ use longshore_core::error::{HostError, Result};
 
 use crate::{
     bindings::longshore::host::{events, types::KeyValue},
-    convert::map,
+    convert::{told, told_map},
     store::Operation,
 };
 
@@ -16,7 +16,7 @@ impl events::Host for Operation {
             return Err(HostError::Limit(format!("one operation may add {limit} events to its task")));
         }
         self.events += 1;
-        self.host.backends.events.driver_event(&task.id, &message, &map(annotations));
+        self.host.backends.events.driver_event(&task.id, &told(message), &told_map(annotations));
         Ok(())
     }
 }

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use longshore_core::{
     backends::Backends,
-    driver::{Driver, DriverError, StopRequest, Watch},
+    driver::{Driver, DriverError, Health, StopRequest, Watch},
     error::HostError,
+    policy::Policy,
 };
-use longshore_fake::{Effect, Fake};
-use longshore_wasm::{loader::DriverConfig, registry::Registry};
+use longshore_fake::{Effect, Fake, Said};
+use longshore_wasm::{
+    limits::{ENTRIES, ENTRY_BYTES, TEXT_BYTES},
+    loader::DriverConfig,
+    registry::Registry,
+};
 use serde_json::json;
 
 use crate::support::{Host, cause, config, engine, task};
@@ -140,6 +145,34 @@ async fn events_need_a_task() {
     let host = Host::with(DriverConfig { settings: json!({ "do": "fingerprint:events" }), ..config() }).await.unwrap();
     let health = format!("{:?}", host.driver.fingerprint().await.health);
     assert!(health.contains("this call needs a task"), "{health}");
+}
+
+#[tokio::test]
+async fn long_texts_are_cut_before_anybody_keeps_them() {
+    let host = Host::new().await;
+    host.driver.start(&task("bad", "start:long-event")).await.unwrap();
+    let [Said::Event { message, annotations, .. }] = &host.fake.said()[..] else { panic!("one event") };
+    assert_eq!((message.len(), annotations.len()), (TEXT_BYTES, ENTRIES));
+    assert!(annotations.iter().all(|(key, value)| key.len() == ENTRY_BYTES && value.len() == ENTRY_BYTES));
+    let error = start(&host, "start:long-error").await;
+    assert!(matches!(error.reason(), Some(HostError::Invalid(text)) if text.len() == TEXT_BYTES));
+    let settings = json!({ "do": "fingerprint:long-error" });
+    let host = Host::with(DriverConfig { settings, ..config() }).await.unwrap();
+    let health = host.driver.fingerprint().await.health;
+    assert!(matches!(&health, Health::Unhealthy(text) if text.len() == TEXT_BYTES));
+}
+
+/// The kernel ignores the type of a bind.
+#[tokio::test]
+async fn no_volume_shows_a_path_of_the_host() {
+    let policy = Policy { allow_volumes: true, ..Policy::default() };
+    let host = Host::with(DriverConfig { policy, ..config() }).await.unwrap();
+    for kind in ["none", "tmpfs", "nfs", "nfs4", "cifs"] {
+        let error = start(&host, &format!("start:disguised-bind {kind}")).await;
+        assert!(matches!(error.reason(), Some(HostError::Denied(_))), "{kind}: {error}");
+    }
+    assert!(!host.fake.calls().contains(&"containers.create".to_owned()));
+    others_live_on(&host).await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use wit_parser::{ManglingAndAbi, Resolve, UnresolvedPackageGroup};
 
 /// What the hostile driver imports that needs a grant.
 pub fn its_grants() -> Grants {
-    [Grant::Processes, Grant::Ports, Grant::State].into_iter().collect()
+    [Grant::Containers, Grant::Processes, Grant::Ports, Grant::State].into_iter().collect()
 }
 
 /// The hostile driver, built once.
