@@ -70,14 +70,28 @@ fn check_binding(binding: &PortBinding, scope: &TaskScope) -> Result<()> {
     }
 }
 
-/// The address a component serves on: one of the allocation's ports, or a port it listens on inside its network.
+/// The address a component serves on: in the host's network one of the allocation's ports, on the address it is
+/// reserved on; in a network of its own, where all addresses are its own, the number such a port leads to.
 pub(super) fn check_listen(address: &str, scope: &TaskScope) -> Result<()> {
     let parsed: SocketAddr = address
         .parse()
         .map_err(|_| HostError::Invalid(format!("listen address {address:?} is not of the form ip:port")))?;
-    let number = parsed.port();
-    let ours = scope.ports.iter().any(|port| port.host_port == number || port.task_port == number);
-    if ours { Ok(()) } else { Err(not_ours(&parsed.ip().to_string(), number, scope)) }
+    let (ip, number) = (parsed.ip().to_string(), parsed.port());
+    if scope.network_namespace.is_some() {
+        let ports: Vec<_> = scope.ports.iter().map(|port| format!("{} ({})", port.label, port.task_port)).collect();
+        let leads_there = scope.ports.iter().any(|port| port.task_port == number);
+        return if leads_there { Ok(()) } else { Err(not_led_to(number, &ports)) };
+    }
+    let binding = PortBinding { host_ip: ip, host_port: number, container_port: number, protocol: Protocol::Tcp };
+    check_binding(&binding, scope)
+}
+
+fn not_led_to(number: u16, ports: &[String]) -> HostError {
+    let known = if ports.is_empty() { "none".into() } else { ports.join(", ") };
+    HostError::Denied(format!(
+        "no port of the allocation leads to {number} inside its network; add a `port` block with `to = {number}` (there \
+         are: {known})"
+    ))
 }
 
 fn not_ours(ip: &str, number: u16, scope: &TaskScope) -> HostError {

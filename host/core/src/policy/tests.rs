@@ -423,15 +423,26 @@ fn processes_meet_policy() {
 
 #[test]
 fn components_meet_policy() {
-    let table: &[(&str, Option<&str>, &str)] = &[
-        ("/var/ls/a1/web/local/app.wasm", None, ""),
-        ("/usr/lib/app.wasm", None, "allow_host_binds"),
-        ("/var/ls/a1/web/local/app.wasm", Some("0.0.0.0:8080"), ""),
-        ("/var/ls/a1/web/local/app.wasm", Some("[::]:80"), ""),
-        ("/var/ls/a1/web/local/app.wasm", Some("0.0.0.0:22"), "denied&22"),
-        ("/var/ls/a1/web/local/app.wasm", Some("web:80"), "invalid"),
+    let (host, own) = (None, Some("/run/netns/a1"));
+    let (inside, app) = ("/var/ls/a1/web/local/app.wasm", "/usr/lib/app.wasm");
+    let table: &[(Option<&str>, &str, Option<&str>, &str)] = &[
+        (host, inside, None, ""),
+        (host, app, None, "allow_host_binds"),
+        (host, inside, Some("web:80"), "invalid"),
+        (host, inside, Some("0.0.0.0:22"), "denied&22"),
+        // Reserved on another address, or for another protocol, or only the number inside.
+        (host, inside, Some("0.0.0.0:8080"), "denied&8080"),
+        (host, inside, Some("192.0.2.8:8080"), "denied&8080"),
+        (host, inside, Some("0.0.0.0:5353"), "denied&5353"),
+        (host, inside, Some("192.0.2.7:80"), "denied&80"),
+        (host, inside, Some("192.0.2.7:8080"), ""),
+        (host, inside, Some("[2001:db8::1]:6000"), ""),
+        (own, inside, Some("0.0.0.0:8080"), "denied&8080&`to = 8080`&http (80)"),
+        (own, inside, Some("0.0.0.0:80"), ""),
+        (own, inside, Some("[::]:80"), ""),
     ];
-    for (path, listen, words) in table {
+    for (namespace, path, listen, words) in table {
+        let scope = TaskScope { network_namespace: namespace.map(Into::into), ..scope() };
         let wanted = ComponentSpec {
             name: "app".into(),
             path: (*path).into(),
@@ -443,6 +454,6 @@ fn components_meet_policy() {
             allow_outbound: false,
             limits: Limits::default(),
         };
-        expect(Policy::default().check_component(&wanted, &scope()), words, &(path, listen));
+        expect(Policy::default().check_component(&wanted, &scope), words, &(namespace, path, listen));
     }
 }
