@@ -12,7 +12,6 @@ use longshore_agent::{Agent, AgentConfig, AgentStore, api::ReplaceDriver};
 use longshore_core::{
     backends::Backends,
     caller::DriverName,
-    file::Files,
     grant::{Grant, Grants},
     policy::Policy,
     port::Ports,
@@ -161,8 +160,7 @@ impl Machine {
         let processes = Supervisor::open(&data_dir.join("processes"), cgroups.clone(), policies(&configs));
         let processes = processes.map_err(|e| failed(&e))?;
         let components = ComponentRunner::open(&data_dir.join("components"), cgroups, None).map_err(|e| failed(&e))?;
-        let files: Arc<dyn Files> = Arc::new(AllocFiles);
-        let docker = Arc::new(container_engines(config, store, &configs, &files));
+        let docker = Arc::new(container_engines(config, store, &configs));
         let held: Arc<dyn Ports> = Arc::new(PortBook::new(ports.clone()));
         let networks =
             KernelNetworks::new(network_settings(config, &ports, data_dir), Some(docker.clone()), Some(held.clone()));
@@ -173,7 +171,7 @@ impl Machine {
             components: Some(Arc::new(components)),
             ports: Some(held),
             networks: Some(Arc::new(networks)),
-            files: Some(files),
+            files: Some(Arc::new(AllocFiles)),
             state: Some(store.driver_state()),
             events: store.event_sink(),
             log: store.driver_log(),
@@ -194,14 +192,13 @@ impl Machine {
 }
 
 /// The machine's container engine, and those that single drivers have of their own.
-fn container_engines(config: &Config, store: &AgentStore, drivers: &[DriverConfig], files: &Arc<dyn Files>) -> Engines {
+fn container_engines(config: &Config, store: &AgentStore, drivers: &[DriverConfig]) -> Engines {
     let docker = |engine: &ContainerEngine, fallback: Option<&str>| {
         Docker::new(DockerConfig {
             endpoint: engine.endpoint.clone().or(fallback.map(str::to_owned)),
             tls: engine.tls(),
             agent: store.node_id().to_owned(),
             policies: policies(drivers),
-            files: files.clone(),
             auth: engine.auth(),
             pull_limits: engine.pull_limits(),
             image_gc: engine.image_gc(),

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use cap_std::{
     ambient_authority,
-    fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, Permissions, PermissionsExt},
+    fs::{Dir, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, Permissions, PermissionsExt},
 };
 use longshore_core::{
     caller::{Caller, TaskDirs},
@@ -108,8 +108,8 @@ fn info(name: String, data: &Metadata) -> FileInfo {
     FileInfo { name, directory: data.is_dir(), size_bytes: data.len(), mode: data.mode() & 0o7777 }
 }
 
-/// Reads a regular file; a pipe or device a task put there must not make the agent wait.
-fn read(root: &Dir, path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// Opens a regular file; a pipe or device a task put there must not make the agent wait.
+fn open(root: &Dir, path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     let file = root.open_with(path, &options)?;
@@ -120,8 +120,12 @@ fn read(root: &Dir, path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !data.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no regular file"));
     }
+    Ok(file)
+}
+
+fn read(root: &Dir, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    open(root, path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
     Ok((content.len() as u64 <= MAX_FILE_BYTES).then_some(content))
 }
 
@@ -183,6 +187,18 @@ fn remove(root: &Dir, path: &Path) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+impl AllocFiles {
+    /// Opens a regular file for reading, of any size. It stays the same file, whatever a task puts in its place.
+    pub(crate) async fn open(self, caller: &Caller, path: &str) -> Result<std::fs::File> {
+        let place = Place::of(caller, path)?;
+        blocking(move || {
+            let root = place.open_root()?;
+            open(&root, place.rest()).map(File::into_std).map_err(|error| place.explain(&error))
+        })
+        .await
     }
 }
 

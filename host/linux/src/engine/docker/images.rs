@@ -18,6 +18,7 @@ use tokio::{fs::File, io::AsyncReadExt};
 pub use self::{auth::AuthSources, collect::ImageGc, pull::PullLimits};
 pub(super) use self::{collect::Unused, pull::Pulls};
 use super::Docker;
+use crate::files::AllocFiles;
 
 /// How much of an archive is read at once, bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -40,10 +41,7 @@ impl Docker {
     }
 
     pub(super) async fn load_archive(&self, caller: &Caller, path: &str) -> Result<Vec<String>> {
-        let host_path = self.files.resolve(caller, path).await?;
-        let file = File::open(&host_path)
-            .await
-            .map_err(|error| HostError::NotFound(format!("unable to open image archive {path:?}: {error}")))?;
+        let file = File::from_std(AllocFiles.open(caller, path).await?);
         let client = self.engine.client()?;
         let mut said = std::pin::pin!(client.import_image_stream(ImportImageOptions::default(), pieces(file), None));
         let mut references = Vec::new();

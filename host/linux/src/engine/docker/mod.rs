@@ -39,7 +39,6 @@ use longshore_core::{
     container::{Container, ContainerSpec, Containers, EngineInfo, IsKnown},
     error::Result,
     exec::{ExecRequest, ExecStream},
-    file::Files,
     image::{Image, Images, PullOptions},
     policy::Policy,
     record::EventSink,
@@ -73,8 +72,6 @@ pub struct DockerConfig {
     /// of a bind mount may lead and which of the engine's default capabilities to drop. A driver that is
     /// not there has [`Policy::default`].
     pub policies: BTreeMap<DriverName, Policy>,
-    /// Finds the archives that [`Images::load`] reads.
-    pub files: Arc<dyn Files>,
     /// Credentials for registries.
     pub auth: AuthSources,
     /// How long pulls may take.
@@ -91,7 +88,6 @@ pub struct DockerConfig {
 pub struct Docker {
     engine: Arc<Engine>,
     policies: BTreeMap<DriverName, Policy>,
-    files: Arc<dyn Files>,
     owners: Owners,
     samples: Samples,
     sessions: Sessions,
@@ -109,7 +105,6 @@ impl Docker {
         Self {
             engine: Arc::new(Engine::new(config.endpoint.as_deref(), config.tls.as_ref())),
             policies: config.policies,
-            files: config.files,
             owners: Owners::new(config.agent),
             samples: Samples::default(),
             sessions: Sessions::default(),

@@ -66,4 +66,10 @@ async fn an_archive_is_loaded() {
     let error = scene.docker.load(&scene.caller, "local/image.tar").await.unwrap_err();
     assert!(matches!(&error, HostError::Invalid(said) if said.contains("local/image.tar")), "{error}");
     assert!(scene.docker.load(&scene.caller, "local/none.tar").await.is_err());
+    // A pipe that nobody writes to must not make the agent wait.
+    let made = std::process::Command::new("mkfifo").arg(archive.with_file_name("pipe.tar")).status().unwrap();
+    assert!(made.success());
+    let load = scene.docker.load(&scene.caller, "local/pipe.tar");
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), load).await.expect("it waits");
+    assert!(refused.unwrap_err().to_string().contains("no regular file"));
 }

@@ -15,10 +15,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,10 +26,7 @@ use longshore_core::{
     policy::Policy,
     workload::{Limits, LogLimits, OutputChunks, OutputStream},
 };
-use longshore_linux::{
-    engine::docker::{AuthSources, Dangling, Docker, DockerConfig, ImageGc, PullLimits},
-    files::AllocFiles,
-};
+use longshore_linux::engine::docker::{AuthSources, Dangling, Docker, DockerConfig, ImageGc, PullLimits};
 use serde_json::Value;
 
 /// An agent of its own on an engine, with an image and one task. All it made is removed with it.
@@ -145,7 +139,6 @@ pub fn config(endpoint: &str, agent: &str, policy: Policy) -> DockerConfig {
         tls: None,
         agent: agent.into(),
         policies: BTreeMap::from([(DriverName("docker".into()), policy)]),
-        files: Arc::new(AllocFiles),
         auth: AuthSources::default(),
         pull_limits: PullLimits::default(),
         image_gc: ImageGc::default(),
