@@ -46,6 +46,9 @@ const QUOTED: u64 = 2048;
 /// Runs each component as `<program> component-task <spec.json>`.
 pub struct ComponentRunner {
     processes: Supervisor,
+    /// A directory for each component, with its slot's name.
+    homes: PathBuf,
+    /// A file for each component, with its slot's name.
     specs: PathBuf,
     /// Where the started programs keep compiled code; made by them, for this user alone.
     cache: PathBuf,
@@ -56,12 +59,27 @@ impl ComponentRunner {
     /// Opens the state directory (not the one of the [`Supervisor`] for processes). `program` none: the
     /// program that runs now.
     pub fn open(state: &Path, cgroups: Arc<Cgroups>, program: Option<PathBuf>) -> Result<Self> {
-        let processes = Supervisor::open(&state.join("processes"), cgroups, BTreeMap::new())?;
+        let homes = state.join("processes");
+        let processes = Supervisor::open(&homes, cgroups, BTreeMap::new())?;
         let specs = state.join("specs");
         fs::create_dir_all(&specs).map_err(because(specs.display()))?;
         let specs = specs.canonicalize().map_err(because(specs.display()))?;
         let cache = specs.with_file_name("cache");
-        Ok(Self { processes, specs, cache, program })
+        let runner = Self { processes, homes, specs, cache, program };
+        runner.remove_orphans().map_err(because(runner.specs.display()))?;
+        Ok(runner)
+    }
+
+    /// Removes what an agent left that died between writing a spec and starting its component.
+    fn remove_orphans(&self) -> io::Result<()> {
+        fs::read_dir(&self.specs)?.try_for_each(|entry| self.remove_orphan(&entry?.path()))
+    }
+
+    /// Removes a spec, secrets and all, unless there is a component it is for.
+    fn remove_orphan(&self, spec: &Path) -> io::Result<()> {
+        let is_whole = spec.extension().is_some_and(|extension| extension == "json");
+        let has_home = spec.file_stem().is_some_and(|slot| self.homes.join(slot).is_dir());
+        if is_whole && has_home { Ok(()) } else { fs::remove_file(spec) }
     }
 
     /// The program to start. After an upgrade its file is another or gone; then what runs now is reached through
@@ -192,11 +210,17 @@ impl Components for ComponentRunner {
         let process = ProcessSpec {
             name: spec.name.clone(),
             command: text(self.program()?)?,
-            args: vec![SUBCOMMAND.into(), "--cache".into(), text(self.cache.clone())?, text(file)?],
+            args: vec![SUBCOMMAND.into(), "--cache".into(), text(self.cache.clone())?, text(file.clone())?],
             limits: with_runtime(&spec.limits),
             ..ProcessSpec::default()
         };
-        let id = self.processes.spawn(caller, &process).await?;
+        let id = match self.processes.spawn(caller, &process).await {
+            Ok(id) => id,
+            Err(error) => {
+                self.remove_orphan(&file).map_err(because(file.display()))?;
+                return Err(error);
+            }
+        };
         if let Some(address) = address
             && let Err(error) = self.until_ready(caller, scope, &id, address).await
         {

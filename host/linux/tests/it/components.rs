@@ -103,3 +103,29 @@ async fn commands_run_and_bad_addresses_are_refused() {
         assert!(matches!(error, HostError::Invalid(_)), "{address:?}: {error}");
     }
 }
+
+#[tokio::test]
+async fn no_spec_stays_without_its_component() {
+    let scene = Scene::new();
+    let specs = scene.dir.join("components/specs");
+    let left = || fs::read_dir(&specs).unwrap().count();
+    let open = |program: &str| {
+        let cgroups = Arc::new(Cgroups::detect());
+        ComponentRunner::open(&scene.dir.join("components"), cgroups, Some(scene.dir.join(program))).unwrap()
+    };
+    let refused = open("none").run(&scene.caller, &spec(ComponentKind::Command, None)).await.unwrap_err();
+    assert!(refused.to_string().contains("none"), "{refused}");
+    assert_eq!(left(), 0, "it was not started");
+
+    let runner = runner(&scene, "exec sleep 600");
+    let id = runner.run(&scene.caller, &spec(ComponentKind::Command, None)).await.unwrap();
+    assert_eq!(left(), 1);
+    // What an agent leaves that dies before it starts a component, or while it writes.
+    for name in ["0a1b2c3d-web-00.json", "0a1b2c3d-web-01.new"] {
+        fs::write(specs.join(name), "secret").unwrap();
+    }
+    let next = open("runtime");
+    assert_eq!(left(), 1, "that of the running one");
+    next.remove(&scene.caller, &id).await.unwrap();
+    assert_eq!(left(), 0);
+}
