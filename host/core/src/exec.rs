@@ -1,5 +1,7 @@
 //! Commands inside running workloads.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -22,6 +24,9 @@ pub struct ExecRequest {
     /// Working directory; none for the workload's own.
     pub working_dir: Option<String>,
 }
+
+/// How long a prepared command waits for somebody to attach; then it is dropped.
+pub const PREPARED_FOR: Duration = Duration::from_secs(30);
 
 /// A prepared command, as a driver's `exec.open` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
     },
     path::PathBuf,
     process::Stdio,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
-    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream},
+    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream, PREPARED_FOR},
     workload::{ExitStatus, OutputChunk, OutputStream},
 };
 use rustix::{
@@ -41,8 +41,8 @@ use super::{
 };
 use crate::{failure::because, lock::lock, watch::watched};
 
-/// Prepared commands that nobody attached to are forgotten beyond this many.
-const MAX_PREPARED: usize = 256;
+/// Most commands prepared beside one process that nobody attached to yet.
+const MAX_PREPARED: usize = 32;
 /// How long output is still read after the command's end, should a child of it keep the output open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Bytes of output in one event.
@@ -63,6 +63,7 @@ struct Prepared {
     file: PathBuf,
     record: Record,
     tty: bool,
+    since: Instant,
 }
 
 impl Sessions {
@@ -70,12 +71,14 @@ impl Sessions {
     pub fn prepare(&self, caller: &Caller, home: &Home, request: &ExecRequest) -> Result<String> {
         let record = record(home, request)?;
         let session = home::new_id(home.id().split('.').next().unwrap_or_default())?;
-        let mut prepared = lock(&self.prepared);
-        if prepared.len() >= MAX_PREPARED {
-            return Err(HostError::Limit(format!("{MAX_PREPARED} commands are prepared that nobody attached to")));
-        }
         let file = home.dir.join(format!("exec-{session}"));
         let beside = home.id().to_owned();
+        let mut prepared = self.prepared();
+        if prepared.values().filter(|prepared| prepared.beside == beside).count() >= MAX_PREPARED {
+            return Err(HostError::Limit(format!(
+                "{MAX_PREPARED} commands are prepared beside process {beside:?} that nobody attached to"
+            )));
+        }
         prepared.insert(
             session.clone(),
             Prepared {
@@ -85,16 +88,28 @@ impl Sessions {
                 file,
                 record,
                 tty: request.tty,
+                since: Instant::now(),
             },
         );
         Ok(session)
     }
 
+    /// The prepared commands that still wait for somebody to attach.
+    fn prepared(&self) -> MutexGuard<'_, HashMap<String, Prepared>> {
+        let mut prepared = lock(&self.prepared);
+        prepared.retain(|_, prepared| prepared.since.elapsed() < PREPARED_FOR);
+        prepared
+    }
+
     /// Starts a prepared command. Blocks shortly.
     pub fn start(&self, shim: &ShimProgram, caller: &Caller, session: &str) -> Result<ExecStream> {
-        let missing = || HostError::NotFound(format!("exec session {session:?}"));
+        let missing = || {
+            HostError::NotFound(format!(
+                "exec session {session:?}; one that nobody attaches to is dropped after {PREPARED_FOR:?}"
+            ))
+        };
         let prepared = {
-            let mut all = lock(&self.prepared);
+            let mut all = self.prepared();
             let own = all.get(session).is_some_and(|prepared| is_same_task(&prepared.caller, caller));
             if own { all.remove(session) } else { None }.ok_or_else(missing)?
         };
@@ -116,7 +131,7 @@ impl Sessions {
 
     /// Ends the commands beside a process that has ended.
     pub fn kill_beside(&self, id: &str) {
-        lock(&self.prepared).retain(|_, prepared| prepared.beside != id);
+        self.prepared().retain(|_, prepared| prepared.beside != id);
         for command in lock(&self.running).remove(id).unwrap_or_default() {
             if let Err(error) = command.signal(Signal::KILL) {
                 tracing::warn!(process = id, %error, "a command beside it could not be killed");
@@ -348,4 +363,29 @@ fn status_of(status: std::process::ExitStatus) -> ExitStatus {
     let signal = status.signal().unwrap_or(0);
     let exit_code = status.code().unwrap_or(128 + signal);
     ExitStatus { exit_code, signal: signal as u32, ..ExitStatus::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::caller::DriverName;
+
+    use super::*;
+
+    #[test]
+    fn a_command_nobody_attaches_to_is_forgotten() {
+        let sessions = Sessions::default();
+        for (session, since) in [("old", Instant::now() - PREPARED_FOR), ("new", Instant::now())] {
+            let prepared = Prepared {
+                caller: Caller::driver(&DriverName("raw_exec".into())),
+                beside: "p".into(),
+                alloc: "a".into(),
+                file: PathBuf::new(),
+                record: Record::default(),
+                tty: false,
+                since,
+            };
+            lock(&sessions.prepared).insert(session.into(), prepared);
+        }
+        assert_eq!(sessions.prepared().keys().collect::<Vec<_>>(), ["new"]);
+    }
 }

@@ -134,3 +134,28 @@ async fn runs_as_the_tasks_user() {
     }
     supervisor.remove(&scene.caller, &id).await.unwrap();
 }
+
+#[tokio::test]
+async fn so_many_wait_beside_one_process() {
+    let scene = Scene::new();
+    let supervisor = scene.supervisor();
+    let (one, other) = (shell("exec sleep 600"), ProcessSpec { name: "other".into(), ..shell("exec sleep 600") });
+    let id = supervisor.spawn(&scene.caller, &one).await.unwrap();
+    let beside = supervisor.spawn(&scene.caller, &other).await.unwrap();
+    let mut prepared = Vec::new();
+    let refused = loop {
+        match supervisor.prepare_exec(&scene.caller, &id, &request("true", false)).await {
+            Ok(session) => prepared.push(session),
+            Err(error) => break error,
+        }
+        assert!(prepared.len() <= 32, "without end");
+    };
+    assert!(matches!(&refused, HostError::Limit(why) if why.contains(&id)), "{refused}");
+    finish(&mut attach(&scene, &supervisor, &beside, &request("true", false)).await).await;
+    let session = prepared.pop().unwrap();
+    finish(&mut supervisor.attach_exec(&scene.caller, &session).await.unwrap()).await;
+    supervisor.prepare_exec(&scene.caller, &id, &request("true", false)).await.unwrap();
+    for id in [id, beside] {
+        supervisor.remove(&scene.caller, &id).await.unwrap();
+    }
+}

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
-    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream},
+    exec::{ExecEvent, ExecInput, ExecOutput, ExecRequest, ExecStream, PREPARED_FOR},
     workload::{ExitStatus, OutputChunk, OutputStream},
 };
 use serde_json::json;
@@ -20,8 +20,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 
 use super::{Docker, frames::Frames, owner::Owner, wire::Hijacked};
 
-/// How long a prepared command waits for somebody to attach.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How much output is read at once, bytes.
 const READ_BYTES: usize = 32 << 10;
 /// How often an ended command's exit code is asked for.
@@ -40,7 +38,7 @@ struct Session {
 impl Sessions {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|_, session| session.since.elapsed() < PATIENCE);
+        sessions.retain(|_, session| session.since.elapsed() < PREPARED_FOR);
         sessions
     }
 }
@@ -71,7 +69,7 @@ impl Docker {
     pub(super) async fn start_exec(&self, caller: &Caller, session: &str) -> Result<ExecStream> {
         let missing = || {
             HostError::NotFound(format!(
-                "no prepared command {session:?} of this driver and task; one not attached to is dropped after {PATIENCE:?}"
+                "no prepared command {session:?} of this driver and task; one not attached to is dropped after {PREPARED_FOR:?}"
             ))
         };
         let found = {
