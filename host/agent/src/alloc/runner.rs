@@ -49,19 +49,32 @@ struct AllocRunner {
 impl AllocRunner {
     async fn run(self, progress: Progress) {
         let begun = progress.records.values().any(|record| record.phase != RunPhase::Pending);
-        if !begun && !*self.control.stop.borrow() {
-            self.wait_for_previous().await;
-            if let Err(reason) = self.set_up().await {
-                return self.fail(&reason).await;
+        let network_is_fresh = if begun {
+            self.take_up_network().await
+        } else {
+            if !*self.control.stop.borrow() {
+                self.wait_for_previous().await;
+                if let Err(reason) = self.set_up().await {
+                    return self.fail(&reason).await;
+                }
             }
-        } else if !*self.control.stop.borrow()
-            && let Err(error) = network::ensure(&self.shared, &self.id).await
-        {
-            // Its tasks may run all the same; those that have to start again will say what is wrong.
+            true
+        };
+        self.run_tasks(progress, network_is_fresh).await;
+        self.finish().await;
+    }
+
+    /// Answers whether the network is there again. If not, tasks may run all the same; those that have to start again
+    /// look once more, and say what is wrong.
+    async fn take_up_network(&self) -> bool {
+        if *self.control.stop.borrow() {
+            return false;
+        }
+        let ensured = network::ensure(&self.shared, &self.id).await;
+        if let Err(error) = &ensured {
             tracing::warn!(alloc = %self.id, error, "the network of an allocation could not be taken up again");
         }
-        self.run_tasks(progress).await;
-        self.finish().await;
+        ensured.is_ok()
     }
 
     fn view(&self) -> Option<Arc<Allocation>> {
@@ -127,7 +140,7 @@ impl AllocRunner {
         self.finish().await;
     }
 
-    async fn run_tasks(&self, mut progress: Progress) {
+    async fn run_tasks(&self, mut progress: Progress, network_is_fresh: bool) {
         let Some(view) = self.view() else { return };
         // With a network of its own, tasks bind ports in there, and the host's stay held.
         let lends = !view.ports.is_empty() && !network::is_own(&view.network_mode);
@@ -144,6 +157,7 @@ impl AllocRunner {
                 snapshot: progress.snapshots.remove(name),
                 rebooted: progress.rebooted,
                 prepared: progress.prepared.remove(name),
+                network_is_fresh,
             };
             if let Some(runner) = TaskRunner::new(self.shared.clone(), beginning) {
                 running.push(self.shared.spawn(runner.run()));

@@ -78,6 +78,8 @@ pub(crate) struct Beginning {
     pub(crate) snapshot: Option<Task>,
     pub(crate) rebooted: bool,
     pub(crate) prepared: Option<Launch>,
+    /// Whether the allocation's network was just looked at, and is there.
+    pub(crate) network_is_fresh: bool,
 }
 
 /// What a runner does next.
@@ -93,7 +95,8 @@ enum Step {
 impl TaskRunner {
     /// A runner that goes on from `beginning`; none when the job has no such task.
     pub(crate) fn new(shared: Arc<Shared>, beginning: Beginning) -> Option<Self> {
-        let Beginning { alloc, task, control, gate, record, snapshot, rebooted, prepared } = beginning;
+        let Beginning { alloc, task, control, gate, record, snapshot, rebooted, prepared, network_is_fresh } =
+            beginning;
         let spec = spec(&alloc, &task)?.1;
         let rules = RestartRules::new(spec.restart_policy.clone(), alloc.job.kind, spec.lifecycle.as_ref());
         let snapshot = snapshot.map(|snapshot| (record.driver.clone(), Arc::new(snapshot)));
@@ -112,7 +115,7 @@ impl TaskRunner {
             rebooted,
             killing,
             restarts_heeded: 0,
-            network_is_fresh: true,
+            network_is_fresh,
         })
     }
 
@@ -243,7 +246,7 @@ impl TaskRunner {
         Some(launch)
     }
 
-    /// The allocation's runner has just looked at its network when a task first starts. Later a holder may have died,
+    /// The allocation's runner has mostly just looked at its network when a task first starts. Later a holder may have died,
     /// or the engine; then the other tasks, if they still run, are in a namespace that has lost the network.
     async fn network(&mut self) -> Result<(), String> {
         if std::mem::take(&mut self.network_is_fresh) {

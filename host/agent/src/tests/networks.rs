@@ -4,7 +4,7 @@ use longshore_core::error::HostError;
 use longshore_fake::Effect;
 use longshore_job::model::Job;
 
-use super::world::{World, submit, until, until_finished, until_running, web};
+use super::world::{World, eventually, submit, until, until_finished, until_running, web};
 
 fn bridged() -> Job {
     let mut job = web();
@@ -72,4 +72,22 @@ async fn what_is_left_of_a_network_is_tried_again() {
     let ended = until(&agent, &id, |alloc| !alloc.network_remains).await;
     assert!(ended.finished);
     assert_eq!(count(&world, "networks.destroy"), 2);
+}
+
+/// The agent starts before the engine: what could not be taken up again then is looked at before the next start.
+#[tokio::test]
+async fn a_network_that_was_not_taken_up_is_looked_at_again() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let id = submit(&agent, bridged()).await.remove(0);
+    until_running(&agent, &id).await;
+    agent.shutdown().await;
+    let away = HostError::Unavailable("no engine answers yet".into());
+    world.fake.on("networks.create", 1, Effect::Fail(away));
+    let made = count(&world, "networks.create");
+    let agent = world.agent().await;
+    until_running(&agent, &id).await;
+    eventually("it is tried", || count(&world, "networks.create") == made + 1).await;
+    eventually("it can be reached", || agent.restart_allocation(&id, Some("web")).is_ok()).await;
+    eventually("it is looked at again", || count(&world, "networks.create") > made + 1).await;
 }
