@@ -1,4 +1,6 @@
 //! Containers of this agent that belong to no task it knows: left when its state was lost, or by a fault.
+//!
+//! One that has ended harms nobody and may be kept on purpose (`gc { container = false }`), so it stays, as in Nomad.
 
 use std::{
     collections::HashMap,
@@ -6,7 +8,7 @@ use std::{
 };
 
 use bollard::{
-    models::ContainerSummary,
+    models::{ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::{ListContainersOptions, RemoveContainerOptions},
 };
 use longshore_core::{
@@ -68,6 +70,9 @@ impl Docker {
 
     fn is_dangling(&self, summary: &ContainerSummary, is_known: &IsKnown<'_>) -> bool {
         let Some(owner) = self.owners.read(summary.labels.as_ref()) else { return false };
+        if summary.state == Some(ContainerSummaryStateEnum::EXITED) {
+            return false;
+        }
         let created = u64::try_from(summary.created.unwrap_or_default()).unwrap_or_default();
         let age = SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(created)).unwrap_or_default();
         age >= self.dangling.creation_grace && !is_known(&owner.task)

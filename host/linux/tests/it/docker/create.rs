@@ -245,6 +245,16 @@ async fn containers_of_nobody_are_swept() {
         assert_eq!(sweep(dangling, known).await, expected, "{case}");
         assert!(scene.exists(&id), "{case}");
     }
-    assert_eq!(sweep(now, false).await, 1);
+    assert_eq!(sweep(now.clone(), false).await, 1);
     assert!(!scene.exists(&id));
+
+    // What was kept when it ended stays; what was never started is left of a crash.
+    let ended = scene.run("true").await;
+    scene.docker.wait(&scene.caller, &ended).await.unwrap();
+    assert_eq!(sweep(now.clone(), false).await, 0);
+    assert!(scene.exists(&ended));
+    scene.docker.remove(&scene.caller, &ended).await.unwrap();
+    let created = scene.docker.create(&scene.caller, &scene.shell("true")).await.unwrap();
+    assert_eq!(sweep(now, false).await, 1);
+    assert!(!scene.exists(&created));
 }
