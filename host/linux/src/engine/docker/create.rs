@@ -32,6 +32,7 @@ impl Docker {
         }
         check_reference(&spec.image)?;
         self.unused.keep(&spec.image);
+        self.unused.has(&caller.driver, &spec.image);
         if let ContainerNetwork::Container(other) = &spec.network {
             let owner = self.owner_of(other).await?;
             owner.filter(|owner| owner.shares_network_with(caller)).ok_or_else(|| not_found(other))?;

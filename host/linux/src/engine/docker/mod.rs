@@ -204,9 +204,9 @@ impl Images for Docker {
         self.load_archive(caller, path).await
     }
 
-    async fn release(&self, _caller: &Caller, reference: &str) -> Result<()> {
+    async fn release(&self, caller: &Caller, reference: &str) -> Result<()> {
         images::check_reference(reference)?;
-        self.unused.release(&self.engine, reference);
+        self.unused.release(&self.engine, &caller.driver, reference);
         Ok(())
     }
 }

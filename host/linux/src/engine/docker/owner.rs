@@ -123,8 +123,11 @@ impl Docker {
             Err(HostError::NotFound(_)) => return Ok(None),
             seen => seen?,
         };
-        let labels = seen.config.as_ref().and_then(|config| config.labels.as_ref());
-        let owner = self.owners.read(labels);
+        let config = seen.config.unwrap_or_default();
+        let owner = self.owners.read(config.labels.as_ref());
+        if let (Some(owner), Some(image)) = (&owner, &config.image) {
+            self.unused.has(&owner.driver, image);
+        }
         // A name or a shortened id may come to mean another container: only the full id is remembered.
         Ok(owner.map(|owner| match seen.id.as_deref() {
             Some(full) if full == id => self.owners.remember(full, owner),

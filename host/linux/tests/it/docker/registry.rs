@@ -12,7 +12,7 @@ use std::{
 };
 
 use longshore_core::{
-    caller::TaskId,
+    caller::{Caller, DriverName, TaskId},
     container::Containers,
     error::HostError,
     image::{Credentials, Images, PullOptions},
@@ -229,14 +229,22 @@ async fn an_image_goes_when_its_last_task_is_gone_and_the_delay_over() {
     let gc = |delay| ImageGc { enabled: true, delay };
     let soon = registry.backend(|settings| settings.image_gc = gc(Duration::from_millis(100)));
     registry.pull(&soon, &PullOptions::default()).await.unwrap();
+    // Another driver never had it, and an agent that was just started neither.
+    let stranger = Caller { driver: DriverName("stranger".into()), ..scene.caller.clone() };
+    soon.release(&stranger, &registry.image()).await.unwrap();
+    let next = registry.backend(|settings| settings.image_gc = gc(Duration::from_millis(100)));
+    next.release(&scene.caller, &registry.image()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(registry.has_image(), "it is not theirs to give back");
     let mut spec = scene.shell("sleep 60");
     spec.image = registry.image();
     let id = soon.create(&scene.caller, &spec).await.unwrap();
     soon.release(&scene.caller, &registry.image()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(registry.has_image(), "a container of it is there");
-    soon.remove(&scene.caller, &id).await.unwrap();
-    soon.release(&scene.caller, &registry.image()).await.unwrap();
+    // The agent after this one knows it by the container.
+    next.remove(&scene.caller, &id).await.unwrap();
+    next.release(&scene.caller, &registry.image()).await.unwrap();
     until("the image is removed", || !registry.has_image()).await;
 
     let later = registry.backend(|settings| settings.image_gc = gc(Duration::from_millis(400)));

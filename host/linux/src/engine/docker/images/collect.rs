@@ -1,16 +1,18 @@
 //! Removing images some time after their last task is gone.
 //!
 //! Who uses an image is the engine's to know: it refuses to remove one that any container was made of. An image
-//! that no registry knows is kept, since it could not be fetched again.
+//! that no registry knows is kept, since it could not be fetched again; and so is one that the driver that gives it
+//! back did not have itself. What a driver had is known from its pulls and containers, those of an agent before this
+//! one too, whose containers are looked at before they are removed.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bollard::query_parameters::RemoveImageOptions;
-use longshore_core::error::HostError;
+use longshore_core::{caller::DriverName, error::HostError};
 use tokio::task::AbortHandle;
 
 use super::super::connect::Engine;
@@ -31,15 +33,20 @@ impl Default for ImageGc {
     }
 }
 
+/// References remembered for each driver; the oldest are forgotten, and their images stay.
+const REMEMBERED: usize = 512;
+
 /// Images that will be removed, by reference.
 pub(in super::super) struct Unused {
     settings: ImageGc,
     waiting: Arc<Mutex<HashMap<String, AbortHandle>>>,
+    /// What each driver pulled or made containers of, newest last.
+    had: Mutex<BTreeMap<DriverName, VecDeque<String>>>,
 }
 
 impl Unused {
     pub(in super::super) fn new(settings: ImageGc) -> Self {
-        Self { settings, waiting: Arc::default() }
+        Self { settings, waiting: Arc::default(), had: Mutex::default() }
     }
 
     /// Somebody needs the image: it stays.
@@ -49,10 +56,29 @@ impl Unused {
         }
     }
 
-    /// Somebody needs it no more: if nobody asks for it in time, and no container is of it, it goes.
-    pub(in super::super) fn release(&self, engine: &Arc<Engine>, reference: &str) {
+    /// A driver pulls the image or makes a container of it: it may give it back.
+    pub(in super::super) fn has(&self, driver: &DriverName, reference: &str) {
+        let mut had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        let had = had.entry(driver.clone()).or_default();
+        had.retain(|other| other != reference);
+        had.push_back(reference.to_owned());
+        if had.len() > REMEMBERED {
+            had.pop_front();
+        }
+    }
+
+    fn had(&self, driver: &DriverName, reference: &str) -> bool {
+        let had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
+        had.get(driver).is_some_and(|had| had.iter().any(|other| other == reference))
+    }
+
+    /// A driver needs it no more: if nobody asks for it in time, and no container is of it, it goes.
+    pub(in super::super) fn release(&self, engine: &Arc<Engine>, driver: &DriverName, reference: &str) {
         if !self.settings.enabled {
             return;
+        }
+        if !self.had(driver, reference) {
+            return tracing::debug!(%driver, image = reference, "kept an image that the driver did not have");
         }
         let (engine, name, delay) = (Arc::clone(engine), reference.to_owned(), self.settings.delay);
         let table = Arc::clone(&self.waiting);
@@ -85,5 +111,24 @@ async fn remove(engine: &Engine, reference: &str) {
         // In use by another container, or gone already.
         Err(HostError::Conflict(_) | HostError::NotFound(_)) => {}
         Err(error) => tracing::warn!(image = reference, %error, "cannot remove an image that no task needs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_driver_had_is_its_own_and_bounded() {
+        let unused = Unused::new(ImageGc::default());
+        let (docker, other) = (DriverName("docker".into()), DriverName("other".into()));
+        assert!(!unused.had(&docker, "web:0"));
+        unused.has(&docker, "web:0");
+        assert!(unused.had(&docker, "web:0") && !unused.had(&other, "web:0"));
+        for number in 0..=REMEMBERED {
+            unused.has(&other, &format!("web:{number}"));
+        }
+        assert!(!unused.had(&other, "web:0") && unused.had(&other, "web:1"));
+        assert!(unused.had(&docker, "web:0"));
     }
 }

@@ -82,6 +82,7 @@ impl Docker {
         };
         tell("Downloading image");
         self.unused.keep(reference);
+        self.unused.has(&caller.driver, reference);
         let (options, tried) = self.with_credentials(reference, options).await?;
         let key = Key::new(reference, &options, self.pull_limits.stalled);
         let (done, progress) = self.pulls.join(key, &self.engine);
