@@ -406,7 +406,8 @@ impl ReplaceDriver for Replacer {
         let tried = kept.with_extension("new");
         write_private(&tried, &component).map_err(|error| format!("{}: {error}", tried.display()))?;
         let stored = self.agent.handles_of(name).await;
-        let replaced = self.drivers.replace(name, Source::File(tried.clone()), &stored).await;
+        let replaced =
+            self.drivers.replace(name, Source::Coming { path: kept.clone(), bytes: component.into() }, &stored).await;
         if let Err(error) = replaced {
             let _ = std::fs::remove_file(&tried);
             return Err(error.to_string());

@@ -44,6 +44,13 @@ const REQUIRED: [&str; 2] = ["about", "lifecycle"];
 pub enum Source {
     /// A file.
     File(PathBuf),
+    /// Bytes that will be in a file once they have proved themselves.
+    Coming {
+        /// The file.
+        path: PathBuf,
+        /// The component.
+        bytes: Arc<[u8]>,
+    },
     /// Bytes that are part of the program.
     Embedded {
         /// What to call them in errors.
@@ -71,14 +78,14 @@ impl Source {
     /// The path, or `embedded`.
     pub fn origin(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Coming { path, .. } => path.display().to_string(),
             Self::Embedded { .. } => "embedded".into(),
         }
     }
 
     fn in_errors(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Coming { path, .. } => path.display().to_string(),
             Self::Embedded { name, .. } => format!("embedded driver {name}"),
         }
     }
@@ -302,6 +309,10 @@ fn read(source: &Source, limit: u64) -> Result<Arc<[u8]>, Problem> {
         Source::Embedded { bytes, .. } => {
             too_large(bytes.len() as u64)?;
             Ok(Arc::from(*bytes))
+        }
+        Source::Coming { bytes, .. } => {
+            too_large(bytes.len() as u64)?;
+            Ok(bytes.clone())
         }
         Source::File(path) => {
             let metadata = fs::metadata(path).map_err(Problem::Read)?;

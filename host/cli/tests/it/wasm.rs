@@ -125,6 +125,8 @@ fn a_driver_is_replaced_under_a_running_task() {
     station.cli(&["driver", "replace", "shell_c", next_version(&component).to_str().unwrap()]).ok();
     let after = digest(&station);
     assert_ne!(before, after);
+    let kept = station.path("data/drivers/shell_c.wasm");
+    assert!(kept.exists() && station.cli(&["driver", "list"]).ok().contains(&format!("{} ", kept.display())));
     assert!(lives(pid));
 
     station.kill();
