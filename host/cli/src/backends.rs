@@ -306,7 +306,7 @@ fn driver_configs(config: &Config, mode: &Mode) -> Outcome<Vec<DriverConfig>> {
             When::Configured => config.driver.contains_key(first_party.name),
         };
         if settings.path.is_none() && settings.enabled.unwrap_or(usual) {
-            configs.extend(embedded(first_party, settings, mode));
+            configs.extend(embedded(first_party, settings, config, mode));
         }
     }
     let mut files = BTreeSet::new();
@@ -314,7 +314,7 @@ fn driver_configs(config: &Config, mode: &Mode) -> Outcome<Vec<DriverConfig>> {
         match &settings.path {
             Some(path) if settings.enabled.unwrap_or(true) => {
                 files.insert(path.clone());
-                configs.push(configured(Source::File(path.clone()), Some(name), settings.clone()));
+                configs.push(configured(Source::File(path.clone()), Some(name), settings.clone(), config));
             }
             Some(_) => {}
             None if FIRST_PARTY.iter().any(|driver| driver.name == name) => {}
@@ -353,7 +353,7 @@ fn prefer_replacements(configs: &mut [DriverConfig], directory: &Path) {
     }
 }
 
-fn embedded(driver: &FirstParty, mut settings: config::Driver, mode: &Mode) -> Option<DriverConfig> {
+fn embedded(driver: &FirstParty, mut settings: config::Driver, config: &Config, mode: &Mode) -> Option<DriverConfig> {
     let (component, bytes) = embedded::DRIVERS.iter().find(|(name, _)| *name == driver.component)?;
     let grants = settings.grants.take().unwrap_or_else(|| driver.grants.iter().cloned().collect());
     settings.grants = Some(grants);
@@ -366,17 +366,17 @@ fn embedded(driver: &FirstParty, mut settings: config::Driver, mode: &Mode) -> O
         let own = settings.config.get_or_insert_with(|| Value::Object(Default::default()));
         own["name"] = driver.name.into();
     }
-    Some(configured(Source::Embedded { name: component, bytes }, Some(driver.name), settings))
+    Some(configured(Source::Embedded { name: component, bytes }, Some(driver.name), settings, config))
 }
 
-fn configured(source: Source, name: Option<&str>, settings: config::Driver) -> DriverConfig {
+fn configured(source: Source, name: Option<&str>, settings: config::Driver, config: &Config) -> DriverConfig {
     DriverConfig {
         name: name.map(String::from),
         grants: Grants(settings.grants.unwrap_or_default()),
         policy: settings.policy,
         settings: settings.config.unwrap_or_else(|| Value::Object(Default::default())),
         limits: settings.limits,
-        engines: BTreeMap::new(),
+        engines: config.http_engine.clone(),
         source,
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use longshore_core::{grant::Grant, policy::Policy};
-use longshore_wasm::limits::OperationLimits;
+use longshore_wasm::{HttpEngine, limits::OperationLimits};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IntoDeserializer},
@@ -72,6 +72,9 @@ pub struct Config {
     pub network: Network,
     /// Addresses of the machine by name, for `host_network` of a port.
     pub host_network: BTreeMap<String, HostNetwork>,
+    /// Engines that drivers may ask over HTTP, by the name that their grant `http:<name>` and their requests
+    /// (`http://<name>/…`) have: `unix = "/run/engine.sock"` or `tcp = "host:port"`.
+    pub http_engine: BTreeMap<String, HttpEngine>,
     /// Drivers by name.
     pub driver: BTreeMap<String, Driver>,
     /// Every `*.wasm` file here is a driver, named by its own description.
@@ -250,6 +253,18 @@ impl Config {
         for (name, engine) in own.chain([("docker", &self.docker)]) {
             engine.check().map_err(|problem| format!("{name}: {problem}"))?;
         }
+        let granted =
+            self.driver.iter().flat_map(|(name, driver)| driver.grants.iter().flatten().map(move |g| (name, g)));
+        for (name, grant) in granted {
+            if let Grant::Http(engine) = grant
+                && !self.http_engine.contains_key(engine)
+            {
+                return Err(format!(
+                    "driver {name:?}: grant \"{grant}\" names no engine; add `http_engine {engine:?} {{ unix = \"…\" }}`, \
+                     or `tcp = \"host:port\"` in it"
+                ));
+            }
+        }
         if let Some(name) = &self.network.bridge_network_name
             && (name.is_empty()
                 || name.len() > 15
@@ -304,6 +319,8 @@ mod tests {
             ports { reserved_ports = "22,80" }
             network { bridge_network_subnet = "10.9.0.0/16" }
             host_network "public" { address = "10.0.0.7" }
+            http_engine "engine" { unix = "/run/engine.sock" }
+            http_engine "remote" { tcp = "10.0.0.8:80" }
             driver "docker" {
               grants = ["containers", "images", "http:engine"]
               policy { allow_privileged = true }
@@ -317,6 +334,8 @@ mod tests {
         assert_eq!(config.datacenter.as_deref(), Some("lab"));
         assert_eq!(config.ports.max_dynamic_port, 32_000);
         assert_eq!(config.host_network["public"].address, Some("10.0.0.7".parse().unwrap()));
+        assert_eq!(config.http_engine["engine"], HttpEngine::Unix("/run/engine.sock".into()));
+        assert_eq!(config.http_engine["remote"], HttpEngine::Tcp("10.0.0.8:80".into()));
         let docker = &config.driver["docker"];
         assert!(docker.policy.allow_privileged);
         assert!(docker.grants.as_ref().unwrap().contains(&Grant::Http("engine".into())));
@@ -371,6 +390,8 @@ mod tests {
             ("host_network \"x\" {\n  reserved_ports = \"x\"\n}", &["reserved_ports", "is no port"]),
             ("network {\n  bridge_network_subnet = \"10.0.0.0\"\n}", &["agent.hcl:2:3", "is no subnet like"]),
             ("network {\n  bridge_network_name = \"much-too-long-a-name\"\n}", &["1 to 15 letters"]),
+            ("driver \"x\" {\n  grants = [\"http:lxd\"]\n}", &["http:lxd", "names no engine", "http_engine"]),
+            ("http_engine \"lxd\" {\n  port = 1\n}", &["agent.hcl:2:3", "port", "unix"]),
             ("http = {", &["agent.hcl", "line 1"]),
         ];
         for (text, expected) in table {

@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use crate::harness::{Station, answers, eventually, fetch, lives, processes_with};
@@ -149,4 +151,96 @@ fn a_driver_without_its_grant_is_refused_by_name() {
     let replaced = station.cli(&["driver", "replace", "wasm", component.to_str().unwrap()]);
     let said = replaced.refused(2);
     assert!(said.contains("+ processes") && said.contains("grants"), "{said}");
+}
+
+/// A driver that asks one named engine over HTTP, and reaches nothing else.
+#[test]
+fn a_driver_asks_the_engine_it_was_granted() {
+    let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/drivers/remote"));
+    let driver =
+        xtask::component::build_wasip2(example, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("remote")).unwrap();
+    let settings = |grant: &str| format!("driver \"remote\" {{\n path = {driver:?}\n grants = [{grant}]\n}}\n");
+    let refused = Station::prepare(&settings("\"http:jobs\""), &[]).agent_command().output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("http_engine \"jobs\""), "{said}");
+
+    let service = Service::start();
+    let engine = format!("http_engine \"jobs\" {{\n tcp = \"{}\"\n}}\n", service.address);
+    let ungranted = Station::with(&(engine.clone() + &settings("")), &[]);
+    assert!(ungranted.log().contains("without the grant `http:<engine>`"), "{}", ungranted.log());
+    assert_eq!(service.heard(), Vec::<String>::new());
+    drop(ungranted);
+
+    let station = Station::with(&(engine + &settings("\"http:jobs\"")), &[]);
+    let text = "job \"far\" {\n group \"g\" {\n task \"t\" {\n driver = \"remote\"\n config {\n line = \"sleep 9\"\n }\n \
+                }\n }\n}\n";
+    let alloc = station.run_job("far", text);
+    let path = format!("/tasks/{alloc}-t");
+    assert!(service.heard().contains(&format!("PUT {path} sleep 9")), "{:?}", service.heard());
+    service.tell("exited 3");
+    let state = station.until_task(&alloc, "t", "its end is seen", |state| state["Restarts"] == 1);
+    assert!(state["Events"].to_string().contains("Exit Code: 3"), "{state}");
+    service.tell("running");
+    station.cli(&["job", "stop", "--purge", "far"]).ok();
+    assert!(service.heard().contains(&format!("DELETE {path} ")), "{:?}", service.heard());
+}
+
+/// A service that notes what it is asked, and tells of every task the same.
+struct Service {
+    address: String,
+    heard: Arc<Mutex<Vec<String>>>,
+    said: Arc<Mutex<&'static str>>,
+}
+
+impl Service {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let service = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            heard: Arc::default(),
+            said: Arc::new(Mutex::new("running")),
+        };
+        let (heard, said) = (service.heard.clone(), service.said.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = answer(stream, &heard, &said);
+            }
+        });
+        service
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    fn tell(&self, said: &'static str) {
+        *self.said.lock().unwrap() = said;
+    }
+}
+
+/// One exchange.
+fn answer(mut stream: TcpStream, heard: &Mutex<Vec<String>>, said: &Mutex<&'static str>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut first, mut chunked) = (String::new(), false);
+    reader.read_line(&mut first)?;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        chunked |= header.to_ascii_lowercase().starts_with("transfer-encoding: chunked");
+        if header.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = String::new();
+    while chunked {
+        let (mut size, mut piece) = (String::new(), String::new());
+        reader.read_line(&mut size)?;
+        reader.read_line(&mut piece)?;
+        body.push_str(piece.trim());
+        chunked = size.trim() != "0";
+    }
+    let (method, path) = first.rsplit_once(' ').and_then(|(asked, _)| asked.split_once(' ')).unwrap_or_default();
+    heard.lock().unwrap().push(format!("{method} {path} {body}"));
+    let said = *said.lock().unwrap();
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}", said.len())
 }
