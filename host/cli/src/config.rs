@@ -391,7 +391,7 @@ mod tests {
             ("network {\n  bridge_network_subnet = \"10.0.0.0\"\n}", &["agent.hcl:2:3", "is no subnet like"]),
             ("network {\n  bridge_network_name = \"much-too-long-a-name\"\n}", &["1 to 15 letters"]),
             ("driver \"x\" {\n  grants = [\"http:lxd\"]\n}", &["http:lxd", "names no engine", "http_engine"]),
-            ("http_engine \"lxd\" {\n  port = 1\n}", &["agent.hcl:2:3", "port", "unix"]),
+            ("http_engine \"lxd\" {\n  port = 1\n}", &["agent.hcl:1:1", "http_engine.lxd", "`port`", "`unix`"]),
             ("http = {", &["agent.hcl", "line 1"]),
         ];
         for (text, expected) in table {
