@@ -23,10 +23,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The allocator of the C library that the static program is linked with takes turns between threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match command::Cli::parse_from(command::spelled_out(std::env::args_os())).run() {
         Ok(()) => ExitCode::SUCCESS,

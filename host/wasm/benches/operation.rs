@@ -17,10 +17,6 @@ use longshore_wasm::{
 };
 use serde_json::json;
 
-/// As the program has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const LOADS: usize = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
