@@ -63,10 +63,10 @@ async fn one_that_asks_for_more_is_refused_with_the_difference() {
     let greedy = made("package made:made; world made { include longshore:driver/driver@0.1.0; }");
     let refused = host.registry.replace("hostile", source(&greedy), &[]).await.err().unwrap();
     let told = refused.to_string();
-    for line in ["    ports", "    processes", "+ containers (it imports `longshore:host/containers@0.1.0`)"] {
+    for line in ["    ports", "    processes", "+ files (it imports `longshore:host/files@0.1.0`)"] {
         assert!(told.contains(line), "{line:?} is not in: {told}");
     }
-    assert!(told.contains("add \"containers\" to `grants`"), "{told}");
+    assert!(told.contains("add \"files\" to `grants`"), "{told}");
     host.registry.get("hostile").unwrap().start(&task("t", "")).await.unwrap();
 }
 

@@ -20,8 +20,9 @@ const KILLS: u32 = 200;
 const NETWORKS: u16 = 4;
 
 fn alloc(bridge: &str, number: u16) -> String {
-    let letters: String = bridge.chars().filter(char::is_ascii_digit).collect();
-    format!("{letters}-{number}")
+    let digits: String = bridge.chars().filter(char::is_ascii_digit).collect();
+    // A whole id: nothing else is unpinned for a network that is nobody's.
+    format!("{:0>8}-{number:04x}-4000-8000-000000000000", &digits[digits.len().saturating_sub(8)..])
 }
 
 /// Makes and removes networks until it is killed. Started by the test below in a process of its own; alone it does
