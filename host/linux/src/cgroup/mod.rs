@@ -8,6 +8,7 @@
 //! A group's parent, `longshore`, is made with the first group and stays, as other managers' do.
 
 mod group;
+mod kills;
 mod mounts;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 use mounts::Mounts;
 
 pub use group::{Group, GroupUsage};
+pub(crate) use kills::MemoryKills;
 
 /// The controllers we use.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuacct", "cpuset", "memory", "pids"];

@@ -1,6 +1,9 @@
 //! Where the trees of control groups are mounted.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Mount points.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,21 @@ impl Mounts {
         }
         mounts
     }
+
+    /// Where the group is that limits a process's memory, given its `/proc/<pid>/cgroup`; whether that is of version 2.
+    pub fn memory_group(&self, of_process: &str) -> Option<(PathBuf, bool)> {
+        let group = |mount: &Path, name: &str| Some(mount.join(name.strip_prefix('/')?));
+        let lines = of_process.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        let of = |wanted: &str| {
+            let has = |controllers: &str| controllers.split(',').any(|name| name == wanted);
+            lines.clone().find_map(|(controllers, name)| has(controllers).then_some(name))
+        };
+        match (self.v1.get("memory"), &self.unified) {
+            (Some(mount), _) => Some((group(mount, of("memory")?)?, false)),
+            (None, Some(mount)) => Some((group(mount, of("")?)?, true)),
+            (None, None) => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,5 +71,20 @@ mod tests {
         }
         assert!(!mounts.v1.contains_key("memory"));
         assert_eq!(Mounts::parse("nonsense\n - \n1 2 - cgroup\n"), Mounts::default());
+    }
+    #[test]
+    fn the_group_that_limits_memory_is_where_its_controller_is() {
+        let v1 = "33 24 0:29 / /cg/memory rw - cgroup cgroup rw,memory\n32 24 0:28 / /cg/all rw - cgroup2 cgroup2 rw\n";
+        let v2 = "32 24 0:28 / /cg rw - cgroup2 cgroup2 rw\n";
+        let process = "12:cpu,cpuacct:/x\n4:memory:/docker/ab:c\n0::/docker/d\n";
+        let table = [
+            (v1, process, Some(("/cg/memory/docker/ab:c".into(), false))),
+            (v2, process, Some(("/cg/docker/d".into(), true))),
+            (v1, "0::/docker/d\n", None),
+            ("", process, None),
+        ];
+        for (mounts, process, expected) in table {
+            assert_eq!(Mounts::parse(mounts).memory_group(process), expected, "{mounts:?} {process:?}");
+        }
     }
 }

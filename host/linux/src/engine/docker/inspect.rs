@@ -13,7 +13,7 @@ use longshore_core::{
     workload::{ExitStatus, RunState},
 };
 
-use super::{Docker, owner::Owner};
+use super::{Docker, memory::out_of_memory, owner::Owner};
 
 impl Docker {
     pub(super) async fn engine_info(&self, caller: &Caller) -> Result<EngineInfo> {
@@ -139,12 +139,12 @@ pub(super) fn run_state(state: &ContainerState) -> RunState {
 /// How a container ended, in the words users of Nomad know.
 fn exit_status(state: &ContainerState) -> ExitStatus {
     let code = state.exit_code.unwrap_or_default();
-    let oom_killed = state.oom_killed.unwrap_or(false);
     let message = match code {
-        _ if oom_killed => Some("OOM Killed".to_owned()),
         0 => None,
         code => Some(format!("Docker container exited with non-zero exit code: {code}")),
     };
     let clamp = if code < 0 { i32::MIN } else { i32::MAX };
-    ExitStatus { exit_code: i32::try_from(code).unwrap_or(clamp), signal: 0, oom_killed, message }
+    let exit_code = i32::try_from(code).unwrap_or(clamp);
+    let status = ExitStatus { exit_code, signal: 0, oom_killed: false, message };
+    if state.oom_killed == Some(true) { out_of_memory(status) } else { status }
 }

@@ -46,7 +46,7 @@ impl Docker {
         signal: Option<&str>,
         grace_ms: u32,
     ) -> Result<()> {
-        self.own(caller, id).await?;
+        self.own(caller, id).await?.tell_to_end();
         let Some(signal) = signal else { return self.stop_by_engine(id, grace_ms).await };
         self.kill(id, &signal_name(signal)?).await?;
         let grace = Duration::from_millis(grace_ms.into());
@@ -70,8 +70,11 @@ impl Docker {
     }
 
     pub(super) async fn signal_container(&self, caller: &Caller, id: &str, name: &str) -> Result<()> {
-        self.own(caller, id).await?;
+        let owner = self.own(caller, id).await?;
         let name = signal_name(name)?;
+        if name == "SIGKILL" {
+            owner.tell_to_end();
+        }
         let options = KillContainerOptions { signal: name };
         let sent = self.engine.call(|client| async move { client.kill_container(id, Some(options)).await });
         sent.await.map_err(|error| self.when_gone(id, error))
@@ -92,8 +95,8 @@ impl Docker {
     pub(super) async fn remove_container(&self, caller: &Caller, id: &str) -> Result<()> {
         match self.own(caller, id).await {
             Err(HostError::NotFound(_)) if is_id(id) => return Ok(()),
-            owner => owner?,
-        };
+            owner => owner?.tell_to_end(),
+        }
         let mut pause = Backoff::default();
         loop {
             let removed = self.engine.retry(|client| async move {

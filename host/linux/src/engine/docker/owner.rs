@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bollard::query_parameters::InspectContainerOptions;
@@ -26,6 +29,7 @@ pub(super) struct Owner {
     pub(super) task: TaskId,
     /// Bind sources as they were resolved at creation; empty when another agent process created it.
     pub(super) sources: Vec<Source>,
+    told_to_end: AtomicBool,
 }
 
 /// The agent's id and what it knows of its containers, by full id.
@@ -69,7 +73,7 @@ impl Owners {
         let label = |name: &str| labels.and_then(|labels| labels.get(name)).cloned();
         (label(LABEL_AGENT)? == self.agent).then_some(())?;
         let task = TaskId { alloc: AllocId(label(LABEL_ALLOC)?), task: label(LABEL_TASK)? };
-        Some(Owner { driver: DriverName(label(LABEL_DRIVER)?), task, sources: Vec::new() })
+        Some(Owner::new(DriverName(label(LABEL_DRIVER)?), task, Vec::new()))
     }
 
     pub(super) fn remember(&self, id: &str, owner: Owner) -> Arc<Owner> {
@@ -90,6 +94,20 @@ impl Owners {
 }
 
 impl Owner {
+    pub(super) fn new(driver: DriverName, task: TaskId, sources: Vec<Source>) -> Self {
+        Self { driver, task, sources, told_to_end: AtomicBool::new(false) }
+    }
+
+    /// We make it end: no wonder then that it was killed.
+    pub(super) fn tell_to_end(&self) {
+        self.told_to_end.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this agent made it end.
+    pub(super) fn was_told_to_end(&self) -> bool {
+        self.told_to_end.load(Ordering::Relaxed)
+    }
+
     /// Whether a caller may touch it: its driver, and inside a task's operation its task.
     pub(super) fn is(&self, caller: &Caller) -> bool {
         self.driver == caller.driver && caller.task.as_ref().is_none_or(|scope| scope.id == self.task)

@@ -1,5 +1,7 @@
 //! Waiting for a container's end, across restarts of the engine.
 
+use std::sync::Arc;
+
 use bollard::{errors::Error, query_parameters::WaitContainerOptions};
 use futures_util::StreamExt;
 use longshore_core::{
@@ -8,27 +10,26 @@ use longshore_core::{
     workload::{ExitStatus, RunState},
 };
 
-use super::{Docker, connect::Backoff, inspect::run_state};
+use super::{Docker, connect::Backoff, inspect::run_state, owner::Owner};
 
 impl Docker {
     pub(super) async fn wait_container(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {
-        self.own_patiently(caller, id).await?;
-        self.wait_end(id).await
+        let owner = self.own_patiently(caller, id).await?;
+        self.wait_cause(id, || owner.was_told_to_end()).await
     }
 
     /// As `own`, but an engine that is away is waited for.
-    pub(super) async fn own_patiently(&self, caller: &Caller, id: &str) -> Result<()> {
+    pub(super) async fn own_patiently(&self, caller: &Caller, id: &str) -> Result<Arc<Owner>> {
         let mut pause = Backoff::default();
         loop {
             match self.own(caller, id).await {
                 Err(error) if error.is_transient() => pause.wait().await,
-                owner => return owner.map(drop),
+                owner => return owner,
             }
         }
     }
 
-    /// Waits for an own container. The engine wakes us; how it ended is then read from its state, which alone
-    /// tells whether memory ran out. While the engine is away it is asked again until it is back.
+    /// Waits for an own container. The engine wakes us; how it ended is then read from its state. While the engine is away it is asked again until it is back.
     pub(super) async fn wait_end(&self, id: &str) -> Result<ExitStatus> {
         let mut pause = Backoff::default();
         loop {

@@ -3,7 +3,7 @@ use longshore_core::{
     container::{Containers, PortBinding},
     error::HostError,
     port::{Port, Protocol},
-    workload::{Limits, OutputPosition, RunState},
+    workload::{OutputPosition, RunState},
 };
 
 use super::Scene;
@@ -31,18 +31,6 @@ async fn a_container_runs_and_its_end_is_told() {
         assert!(!scene.exists(&id));
         assert!(matches!(scene.docker.wait(&scene.caller, &id).await, Err(HostError::NotFound(_))));
     }
-}
-
-#[tokio::test]
-async fn too_much_memory_is_told() {
-    let scene = Scene::new();
-    let mut spec = scene.shell("x=$(cat /dev/zero | tr '\\0' 'x')");
-    spec.limits = Limits { memory_mib: 16, ..Limits::default() };
-    let id = scene.docker.create(&scene.caller, &spec).await.unwrap();
-    scene.docker.start(&scene.caller, &id).await.unwrap();
-    let status = scene.docker.wait(&scene.caller, &id).await.unwrap();
-    assert!(status.oom_killed, "{status:?}");
-    assert_eq!(status.message.as_deref(), Some("OOM Killed"));
 }
 
 #[tokio::test]

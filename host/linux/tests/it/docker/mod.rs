@@ -6,6 +6,7 @@ mod faults;
 mod images;
 mod life;
 mod logs;
+mod memory;
 mod owner;
 mod registry;
 mod restart;
