@@ -105,6 +105,25 @@ impl Shared {
     }
 }
 
+/// Allocations that go on while their job changes.
+impl Shared {
+    /// The records of allocations as they will be in a version of their job.
+    pub(crate) fn update_writes(&self, ids: &[AllocId], job: &Arc<Job>) -> Vec<Write> {
+        let updated = ids.iter().filter_map(|id| {
+            let alloc = Allocation { job: job.clone(), ..Allocation::clone(&*self.board.alloc(id)?) };
+            Some(Write::alloc(&board::record(&alloc)))
+        });
+        updated.collect()
+    }
+
+    /// Gives an allocation a version of its job that its record already has. Its keepers look it up whenever they decide.
+    pub(crate) fn update_now(&self, id: &AllocId, job: &Arc<Job>) {
+        if let Some(pending) = self.board.change_alloc(id, |alloc| alloc.job = job.clone()) {
+            pending.forget();
+        }
+    }
+}
+
 fn set_stop(alloc: &mut Allocation, why: &str) {
     alloc.desired = Desired::Stop;
     alloc.desired_description = why.to_owned();

@@ -1,9 +1,13 @@
 //! Jobs on the board: how they are, what is kept of their past.
 
-use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use longshore_core::caller::AllocId;
-use longshore_job::model::{Job, TaskGroup};
+use longshore_job::model::{Job, Logs, RestartPolicy, Task, TaskGroup};
 
 use crate::{
     alloc::dir,
@@ -39,7 +43,7 @@ pub(crate) fn job_status(job: Arc<Job>, board: &Board) -> JobStatus {
 }
 
 /// Whether two versions of a job are the same to the person who wrote them.
-pub(crate) fn same_job(one: &Job, other: &Job) -> bool {
+fn same_job(one: &Job, other: &Job) -> bool {
     fn bare(job: &Job) -> Job {
         Job {
             stop: false,
@@ -55,13 +59,65 @@ pub(crate) fn same_job(one: &Job, other: &Job) -> bool {
     bare(one) == bare(other)
 }
 
-/// Whether an allocation of a group in one version of a job is as good in another: nothing its tasks see differs.
-pub(crate) fn same_group(one: (&Job, &TaskGroup), other: (&Job, &TaskGroup)) -> bool {
+/// Whether an allocation of a group in one version of a job can go on in another: as Nomad decides it, nothing differs
+/// that its tasks were started with.
+pub(crate) fn fits_in_place(one: (&Job, &TaskGroup), other: (&Job, &TaskGroup)) -> bool {
     fn seen(job: &Job) -> (&str, &str, &str, longshore_job::model::JobKind, &BTreeMap<String, String>) {
         (&job.name, &job.namespace, &job.region, job.kind, &job.meta)
     }
-    let group = |group: &TaskGroup| TaskGroup { count: 0, update: None, ..group.clone() };
-    seen(one.0) == seen(other.0) && group(one.1) == group(other.1)
+    fn started_with(group: &TaskGroup) -> TaskGroup {
+        let restart_policy =
+            RestartPolicy { render_templates: group.restart_policy.render_templates, ..RestartPolicy::default() };
+        TaskGroup {
+            count: 0,
+            update: None,
+            reschedule_policy: None,
+            migrate: None,
+            disconnect: None,
+            scaling: None,
+            constraints: Vec::new(),
+            affinities: Vec::new(),
+            spreads: Vec::new(),
+            services: Vec::new(),
+            shutdown_delay: Duration::ZERO,
+            max_run_duration: None,
+            stop_after_client_disconnect: None,
+            max_client_disconnect: None,
+            prevent_reschedule_on_lost: false,
+            restart_policy,
+            tasks: group.tasks.iter().map(task_started_with).collect(),
+            ..group.clone()
+        }
+    }
+    seen(one.0) == seen(other.0) && started_with(one.1) == started_with(other.1)
+}
+
+/// Whether a task of one version of a job can go on as that of another.
+pub(crate) fn task_fits_in_place(one: &Task, other: &Task) -> bool {
+    task_started_with(one) == task_started_with(other)
+}
+
+/// A task without what may change while it runs.
+fn task_started_with(task: &Task) -> Task {
+    let default = Task::default();
+    Task {
+        constraints: Vec::new(),
+        affinities: Vec::new(),
+        services: Vec::new(),
+        actions: Vec::new(),
+        scaling_policies: Vec::new(),
+        restart_policy: RestartPolicy {
+            render_templates: task.restart_policy.render_templates,
+            ..RestartPolicy::default()
+        },
+        kill_timeout: default.kill_timeout,
+        kill_signal: default.kill_signal,
+        shutdown_delay: default.shutdown_delay,
+        leader: default.leader,
+        // Files that are written go on as they are until the task starts again.
+        logs: Logs { disabled: task.logs.disabled, ..default.logs },
+        ..task.clone()
+    }
 }
 
 /// What is to change about a job's allocations.
@@ -71,9 +127,11 @@ pub(crate) struct Changes {
     pub(crate) make: Vec<(String, u32, Option<AllocId>)>,
     /// To be stopped, and why.
     pub(crate) stop: Vec<(AllocId, &'static str)>,
+    /// To go on as they are in the new version.
+    pub(crate) update: Vec<AllocId>,
 }
 
-/// Compares what a job wants with what there is.
+/// Compares what a job wants with what there is. Versions tell apart what is new: see [`settle`].
 pub(crate) fn changes(job: &Job, allocs: &[Arc<Allocation>]) -> Changes {
     let mut changes = Changes::default();
     let live = |alloc: &&Arc<Allocation>| !alloc.finished && alloc.desired == Desired::Run;
@@ -87,13 +145,16 @@ pub(crate) fn changes(job: &Job, allocs: &[Arc<Allocation>]) -> Changes {
         let mut replaced = BTreeMap::new();
         for alloc in allocs.iter().filter(|alloc| alloc.group == group.name) {
             let old = alloc.job.task_groups.iter().find(|old| old.name == group.name);
-            let same = old.is_some_and(|old| same_group((&alloc.job, old), (job, group)));
-            if live(&alloc) && !same {
+            let is_newest = alloc.job.version == job.version;
+            let fits = is_newest || old.is_some_and(|old| fits_in_place((&alloc.job, old), (job, group)));
+            if live(&alloc) && !fits {
                 changes.stop.push((alloc.id.clone(), "alloc is being updated due to job update"));
                 replaced.insert(alloc.index, alloc.id.clone());
             } else if live(&alloc) && (alloc.index >= group.count || !covered.insert(alloc.index)) {
                 changes.stop.push((alloc.id.clone(), "alloc not needed due to job update"));
-            } else if same && done(alloc, job) {
+            } else if live(&alloc) && !is_newest {
+                changes.update.push(alloc.id.clone());
+            } else if fits && done(alloc, job) {
                 covered.insert(alloc.index);
             }
         }
@@ -101,6 +162,21 @@ pub(crate) fn changes(job: &Job, allocs: &[Arc<Allocation>]) -> Changes {
         changes.make.extend(missing.map(|index| (group.name.clone(), index, replaced.remove(&index))));
     }
     changes
+}
+
+/// Makes a job that says nothing new the newest version, and any other the next one. Answers whether it is new.
+pub(crate) fn settle(job: &mut Job, newest: Option<&Job>) -> bool {
+    match newest {
+        Some(newest) if !newest.stop && same_job(newest, job) => {
+            *job = newest.clone();
+            false
+        }
+        newest => {
+            job.stop = false;
+            job.version = newest.map_or(0, |newest| newest.version + 1);
+            true
+        }
+    }
 }
 
 /// Whether an allocation did what a batch job wants of it.

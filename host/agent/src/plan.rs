@@ -35,6 +35,8 @@ pub struct GroupUpdates {
     pub place: u64,
     /// They are stopped.
     pub stop: u64,
+    /// They go on as they are, in the new version.
+    pub in_place_update: u64,
     /// They are stopped and made anew.
     pub destructive_update: u64,
 }
@@ -44,9 +46,8 @@ impl Shared {
     pub(crate) async fn plan(&self, mut job: Job) -> Result<Plan, SubmitError> {
         let warnings = check::job(self, &mut job).await?;
         let known = self.board.job(&job.id).and_then(|entry| entry.newest().cloned());
-        if let Some(known) = &known {
-            job.job_modify_index = known.job_modify_index;
-        }
+        jobs::settle(&mut job, known.as_deref());
+        job.job_modify_index = known.as_ref().map_or(0, |known| known.job_modify_index);
         let allocs = self.board.allocs_of_job(&job.id);
         let changes = jobs::changes(&job, &allocs);
         let gone = known.iter().flat_map(|known| &known.task_groups);
@@ -61,12 +62,14 @@ fn updates(group: &str, changes: &Changes, allocs: &[Arc<Allocation>]) -> GroupU
     let stops = |alloc: &Allocation| changes.stop.iter().any(|(id, _)| *id == alloc.id);
     let (stopped, kept): (Vec<_>, Vec<_>) =
         allocs.iter().filter(|alloc| alloc.group == group && !alloc.finished).partition(|alloc| stops(alloc));
+    let updated = kept.iter().filter(|alloc| changes.update.contains(&alloc.id)).count();
     let made: Vec<_> = changes.make.iter().filter(|(name, ..)| name == group).collect();
     let replaced = made.iter().filter(|(.., replaced)| replaced.is_some()).count();
     GroupUpdates {
-        ignore: count(kept.len()),
+        ignore: count(kept.len() - updated),
         place: count(made.len() - replaced),
         stop: count(stopped.len().saturating_sub(replaced)),
+        in_place_update: count(updated),
         destructive_update: count(replaced),
     }
 }

@@ -45,21 +45,22 @@ impl Shared {
         let known = self.board.job(&job.id);
         enforce(options.enforce_index, known.as_ref())?;
         let newest = known.as_ref().and_then(|entry| entry.newest().cloned());
-        let unchanged = newest.as_ref().is_some_and(|newest| !newest.stop && jobs::same_job(newest, &job));
-        match (&newest, unchanged) {
-            (Some(newest), true) => job = Job::clone(newest),
-            (newest, _) => self.next_version(&mut job, newest.as_deref()),
+        let is_new = jobs::settle(&mut job, newest.as_deref());
+        if is_new {
+            self.stamp(&mut job, newest.as_deref());
         }
         let allocs = self.board.allocs_of_job(&job.id);
         let changes = jobs::changes(&job, &allocs);
         let evaluation = self.evaluation(&job, "job-register");
         let made = self.make(&job, &evaluation.id, &changes, &allocs).await?;
         let mut writes = vec![Write::evaluation(&evaluation), Write::purged(&job.id)];
-        if !unchanged {
+        if is_new {
             writes.push(Write::job(&job));
         }
         writes.push(Write::submission(&job.id, &options.submission));
         writes.extend(self.stop_writes(changes.stop.iter().map(|(id, why)| (id, *why))));
+        let newest = Arc::new(job.clone());
+        writes.extend(self.update_writes(&changes.update, &newest));
         let made: Vec<_> = made.into_iter().map(|alloc| self.with_first_starts(alloc, &mut writes)).collect();
         let written = self.board.journal().write(writes);
         let (written, ()) = tokio::join!(written.durable(), self.build_directories(&made));
@@ -77,6 +78,9 @@ impl Shared {
         self.board.put_evaluation(evaluation);
         for (id, why) in &changes.stop {
             self.stop_now(id, why);
+        }
+        for id in &changes.update {
+            self.update_now(id, &newest);
         }
         for (alloc, prepared) in made {
             self.begin(alloc, prepared);
@@ -118,10 +122,9 @@ impl Shared {
         }
     }
 
-    fn next_version(&self, job: &mut Job, newest: Option<&Job>) {
+    /// What a version of a job that is new gets from the agent.
+    fn stamp(&self, job: &mut Job, newest: Option<&Job>) {
         let index = self.board.upcoming_index();
-        job.stop = false;
-        job.version = newest.map_or(0, |newest| newest.version + 1);
         job.create_index = newest.map_or(index, |newest| newest.create_index);
         job.modify_index = index;
         job.job_modify_index = index;

@@ -54,10 +54,10 @@ pub(crate) struct TaskRunner {
     pub(super) snapshot: Option<(String, Arc<Task>)>,
     /// The first start, when it was journalled with the job.
     prepared: Option<Launch>,
+    /// As it was when the runner began; see [`TaskRunner::alloc_now`].
     alloc: Arc<Allocation>,
     gate: Arc<PortGate>,
     record: TaskRecord,
-    rules: RestartRules,
     /// Whether the machine was started since the journal was written.
     rebooted: bool,
     /// Whether the running task was told to end.
@@ -97,8 +97,7 @@ impl TaskRunner {
     pub(crate) fn new(shared: Arc<Shared>, beginning: Beginning) -> Option<Self> {
         let Beginning { alloc, task, control, gate, record, snapshot, rebooted, prepared, network_is_fresh } =
             beginning;
-        let spec = spec(&alloc, &task)?.1;
-        let rules = RestartRules::new(spec.restart_policy.clone(), alloc.job.kind, spec.lifecycle.as_ref());
+        spec(&alloc, &task)?;
         let snapshot = snapshot.map(|snapshot| (record.driver.clone(), Arc::new(snapshot)));
         let id = TaskId { alloc: alloc.id.clone(), task };
         let killing = AtomicBool::new(false);
@@ -111,7 +110,6 @@ impl TaskRunner {
             alloc,
             gate,
             record,
-            rules,
             rebooted,
             killing,
             restarts_heeded: 0,
@@ -140,14 +138,20 @@ impl TaskRunner {
         }
     }
 
-    /// The task in the job file.
+    /// The task in the job file: in the version that the allocation has now.
     pub(super) fn spec(&self) -> model::Task {
-        spec(&self.alloc, &self.id.task).map(|(_, task)| task.clone()).unwrap_or_default()
+        spec(&self.alloc_now(), &self.id.task).map(|(_, task)| task.clone()).unwrap_or_default()
     }
 
     /// Its group.
     pub(super) fn group(&self) -> model::TaskGroup {
-        spec(&self.alloc, &self.id.task).map(|(group, _)| group.clone()).unwrap_or_default()
+        spec(&self.alloc_now(), &self.id.task).map(|(group, _)| group.clone()).unwrap_or_default()
+    }
+
+    /// When it starts again.
+    fn rules(&self) -> RestartRules {
+        let spec = self.spec();
+        RestartRules::new(spec.restart_policy, self.alloc.job.kind, spec.lifecycle.as_ref())
     }
 
     /// Adds an event.
@@ -265,7 +269,7 @@ impl TaskRunner {
         self.snapshot = Some((launch.driver.clone(), launch.task.clone()));
     }
 
-    /// The allocation as it is now: its ports may have come after the runner.
+    /// The allocation as it is now: ports may have come after the runner, and a version of the job that it goes on in.
     fn alloc_now(&self) -> Arc<Allocation> {
         self.shared.board.alloc(&self.id.alloc).unwrap_or_else(|| self.alloc.clone())
     }
@@ -491,7 +495,7 @@ impl TaskRunner {
     async fn ended(&mut self, handle: Option<Vec<u8>>, ending: Ending) -> Step {
         let ending = if self.control.wish.borrow().stop.is_some() { Ending::Killed } else { ending };
         let now_ms = self.shared.clock.now_ms();
-        let decision = self.rules.decide(&mut self.record.restarts, &ending, now_ms, random_fraction());
+        let decision = self.rules().decide(&mut self.record.restarts, &ending, now_ms, random_fraction());
         let now = SystemTime::now();
         let restart_at = match &decision {
             Decision::Restart(delay, _) => Some(now_ms.saturating_add(delay.as_millis() as u64)),

@@ -5,4 +5,5 @@ mod driver;
 mod faults;
 mod lives;
 mod networks;
+mod updates;
 mod world;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use longshore_job::{
-    diff::{self, Diff},
+    diff::{self, Change, Diff},
     model::Job,
 };
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Plan,
+    jobs::task_fits_in_place,
     status::{self, JobStatus},
 };
 
@@ -106,23 +107,13 @@ impl From<Plan> for PlanResponse {
     fn from(plan: Plan) -> Self {
         let mut diff = diff::diff(plan.known.as_deref(), &plan.job);
         for group in &mut diff.task_groups {
-            let Some(updates) = plan.groups.get(&group.name) else { continue };
-            let named = [
-                ("create", updates.place),
-                ("destroy", updates.stop),
-                ("create/destroy update", updates.destructive_update),
-                ("ignore", updates.ignore),
-            ];
-            let named = named.into_iter().filter(|(_, count)| *count > 0);
-            group.updates = Some(named.map(|(name, count)| (name.to_owned(), count)).collect());
-            for task in &mut group.tasks {
-                task.annotations = Some(vec![consequence(task.change).to_owned()]);
-            }
+            annotate(group, &plan);
         }
         let desired = |updates: &crate::GroupUpdates| DesiredUpdates {
             ignore: updates.ignore,
             place: updates.place,
             stop: updates.stop,
+            in_place_update: updates.in_place_update,
             destructive_update: updates.destructive_update,
             ..DesiredUpdates::default()
         };
@@ -138,12 +129,36 @@ impl From<Plan> for PlanResponse {
     }
 }
 
-/// Any change of a task replaces its allocation.
-fn consequence(change: diff::Change) -> &'static str {
-    match change {
-        diff::Change::Added => "forces create",
-        diff::Change::Deleted => "forces destroy",
-        diff::Change::Edited | diff::Change::None => "forces create/destroy update",
+/// Says what follows from the changes of a group: for its allocations, its count and its tasks.
+fn annotate(diff: &mut Diff, plan: &Plan) {
+    let Some(updates) = plan.groups.get(&diff.name) else { return };
+    let named = [
+        ("create", updates.place),
+        ("destroy", updates.stop),
+        ("in-place update", updates.in_place_update),
+        ("create/destroy update", updates.destructive_update),
+        ("ignore", updates.ignore),
+    ];
+    let named = named.into_iter().filter(|(_, count)| *count > 0);
+    diff.updates = Some(named.map(|(name, count)| (name.to_owned(), count)).collect());
+    for field in diff.fields.iter_mut().flatten().filter(|field| field.name == "Count") {
+        let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+        let more = number(&field.new) > number(&field.old);
+        field.annotations = Some(vec![if more { "forces create" } else { "forces destroy" }.to_owned()]);
+    }
+    for task in &mut diff.tasks {
+        let find = |job: &Job| {
+            let group = job.task_groups.iter().find(|group| group.name == diff.name)?;
+            group.tasks.iter().find(|other| other.name == task.name).cloned()
+        };
+        let (was, is) = (plan.known.as_deref().and_then(find), find(&plan.job));
+        let follows = match (diff.change, was, is) {
+            (Change::Added, ..) => "forces create",
+            (Change::Deleted, ..) => "forces destroy",
+            (_, Some(was), Some(is)) if task_fits_in_place(&was, &is) => "forces in-place update",
+            _ => "forces create/destroy update",
+        };
+        task.annotations = Some(vec![follows.to_owned()]);
     }
 }
 

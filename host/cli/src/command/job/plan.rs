@@ -93,8 +93,8 @@ fn job(diff: &Diff) -> Vec<String> {
         lines.push(format!("{} Task Group: {:?}{updates}", mark(group.change), group.name));
         inner(group, 1, &mut lines);
         for task in &group.tasks {
-            let follows = task.annotations.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
-            lines.push(format!("  {} Task: {:?} ({follows})", mark(task.change), task.name));
+            let follows = follows(task.annotations.as_deref());
+            lines.push(format!("  {} Task: {:?}{follows}", mark(task.change), task.name));
             inner(task, 2, &mut lines);
         }
     }
@@ -113,13 +113,19 @@ fn inner(diff: &Diff, depth: usize, lines: &mut Vec<String>) {
             Change::Deleted => format!("{:?}", field.old),
             Change::Edited | Change::None => format!("{:?} => {:?}", field.old, field.new),
         };
-        lines.push(format!("{indent}{} {name} {values}", mark(field.change)));
+        let follows = follows(field.annotations.as_deref());
+        lines.push(format!("{indent}{} {name} {values}{follows}", mark(field.change)));
     }
     for object in diff.objects.iter().flatten() {
         lines.push(format!("{indent}{} {} {{", mark(object.change), object.name));
         inner(object, depth + 1, lines);
         lines.push(format!("{indent}  }}"));
     }
+}
+
+/// What follows from a change, in brackets.
+fn follows(annotations: Option<&[String]>) -> String {
+    annotations.map(|annotations| format!(" ({})", annotations.join(", "))).unwrap_or_default()
 }
 
 /// The sign of a change, in its colour.
