@@ -221,34 +221,41 @@ pub(crate) async fn forget_allocs(shared: &Shared, ids: &[AllocId]) {
     }
 }
 
-/// Forgets a stopped job once all its allocations are gone.
+/// Forgets a stopped job once all its allocations are gone, unless it is submitted anew before that.
 pub(crate) async fn purge(shared: &Shared, job_id: &str) {
     if !shared.begin_purge(job_id) {
         return;
     }
-    purge_once(shared, job_id).await;
-    shared.end_purge(job_id);
-}
-
-async fn purge_once(shared: &Shared, job_id: &str) {
     let mut index = shared.board.watch();
     loop {
         index.borrow_and_update();
-        let stopped = shared.board.job(job_id).and_then(|entry| Some(entry.newest()?.stop));
-        if stopped != Some(true) {
-            // Submitted anew meanwhile, or gone already.
-            break;
-        }
+        // Listed before that is looked at, so that none of a later submission is among them.
         let allocs = shared.board.allocs_of_job(job_id);
-        if allocs.iter().all(|alloc| alloc.finished) {
+        if is_stopped(shared, job_id) && allocs.iter().all(|alloc| alloc.finished) {
             let ids: Vec<AllocId> = allocs.iter().map(|alloc| alloc.id.clone()).collect();
             forget_allocs(shared, &ids).await;
-            shared.board.journal().write_lazily(shared.board.forget_job(job_id));
-            break;
         }
-        if index.changed().await.is_err() {
+        if forget_if_over(shared, job_id).await || index.changed().await.is_err() {
             return;
         }
     }
-    shared.board.journal().write_lazily(vec![crate::store::Write::purged(job_id)]);
+}
+
+fn is_stopped(shared: &Shared, job_id: &str) -> bool {
+    shared.board.job(job_id).is_some_and(|entry| entry.newest().is_some_and(|job| job.stop))
+}
+
+/// Forgets a stopped job that has no allocations left. Answers whether nobody has to wait for that any more.
+async fn forget_if_over(shared: &Shared, job_id: &str) -> bool {
+    // Removing directories takes its time: whoever submits the job meanwhile must find it, or find it gone.
+    let _one = shared.deciding.lock().await;
+    let stopped = is_stopped(shared, job_id);
+    if stopped && !shared.board.allocs_of_job(job_id).is_empty() {
+        return false;
+    }
+    let mut writes = if stopped { shared.board.forget_job(job_id) } else { Vec::new() };
+    writes.push(crate::store::Write::purged(job_id));
+    shared.board.journal().write_lazily(writes);
+    shared.end_purge(job_id);
+    true
 }

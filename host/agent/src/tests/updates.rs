@@ -124,3 +124,28 @@ async fn a_runner_follows_without_being_started_anew() {
     let alloc = until(&agent, &ids[0], |alloc| alloc.tasks["web"].phase == TaskPhase::Dead).await;
     assert!(alloc.tasks["web"].failed);
 }
+
+#[tokio::test]
+async fn a_job_submitted_while_its_forerunner_is_forgotten_stays() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let ids = submit(&agent, web()).await;
+    until_running(&agent, &ids[0]).await;
+    // To remove them takes far longer than to submit a job.
+    let folder = world.data().join(format!("allocs/{}/alloc/data", ids[0]));
+    for number in 0..20_000 {
+        std::fs::write(folder.join(number.to_string()), "").unwrap();
+    }
+    agent.stop_job("web", true).await.unwrap();
+    until_finished(&agent, &ids[0]).await;
+    let made = submit(&agent, web()).await;
+    eventually("the first one is forgotten", || agent.allocation(&ids[0]).is_none()).await;
+    assert!(!agent.job("web").unwrap().job.stop);
+    until_running(&agent, &made[0]).await;
+    agent.shutdown().await;
+    let agent = world.agent().await;
+    assert!(agent.job("web").is_some());
+    until_running(&agent, &made[0]).await;
+    agent.stop_job("web", true).await.unwrap();
+    eventually("a second time it is forgotten, too", || agent.job("web").is_none()).await;
+}
