@@ -193,7 +193,7 @@ impl Findings {
     fn host_networks(&mut self, shared: &Shared, group: &TaskGroup, place: &str) {
         let Some(backend) = &shared.backends.ports else { return };
         for port in ports::wanted(group) {
-            if let Err(error) = backend.host_ip(&ports::request(port)) {
+            if let Err(error) = backend.host_ip(&ports::request(&port)) {
                 self.wrong(format!("{place}/Networks"), error.to_string());
             }
         }
@@ -201,7 +201,7 @@ impl Findings {
 
     /// A static port can be had once.
     fn static_ports(&mut self, job: &Job) {
-        let mut holders: BTreeMap<(u16, &str), String> = BTreeMap::new();
+        let mut holders: BTreeMap<(u16, String), String> = BTreeMap::new();
         for (number, group) in job.task_groups.iter().enumerate() {
             let wanted = ports::wanted(group).filter(|port| port.value > 0 && !port.ignore_collision);
             for port in wanted {
@@ -212,7 +212,7 @@ impl Findings {
                     let message = format!("static port {} cannot be had by {count} allocations of a group", port.value);
                     self.wrong(&place, message);
                 }
-                if let Some(other) = holders.insert((port.value, &port.host_network), holder) {
+                if let Some(other) = holders.insert((port.value, port.host_network), holder) {
                     self.wrong(place, format!("Static port {} already reserved by {other}", port.value));
                 }
             }

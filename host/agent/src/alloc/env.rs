@@ -6,7 +6,10 @@ use longshore_core::{caller::TaskDirs, driver::Resources, port::Port};
 use longshore_job::model::{Job, Task, TaskGroup};
 use serde_json::Value;
 
-use crate::{alloc::cores, interpolate::Variables};
+use crate::{
+    alloc::{cores, ports},
+    interpolate::Variables,
+};
 
 /// Variables whose labels are cleaned of what a shell does not take in names.
 const CLEANED: [&str; 5] = ["NOMAD_ADDR_", "NOMAD_IP_", "NOMAD_PORT_", "NOMAD_HOST_PORT_", "NOMAD_META_"];
@@ -131,16 +134,17 @@ fn group_ports(source: &Source, env: &mut BTreeMap<String, String>) {
 /// Ports in `resources { network { … } }`: of the task itself, and of the others under their task's name.
 fn legacy_ports(source: &Source, env: &mut BTreeMap<String, String>) {
     for task in &source.group.tasks {
-        let own = labels(&task.resources.networks);
         let map = port_map(&task.config);
-        for port in source.ports.iter().filter(|port| own.contains(port.label.as_str())) {
-            let (label, ip) = (&port.label, &port.host_ip);
+        for label in labels(&task.resources.networks) {
+            let name = ports::legacy_label(source.group, task, label);
+            let Some(port) = source.ports.iter().find(|port| port.label == name) else { continue };
+            let ip = &port.host_ip;
             let address = socket(ip, port.host_port);
             let mut set = |key: String, value: String| {
                 env.insert(key, value);
             };
             if task.name == source.task.name {
-                let inside = map.get(label.as_str()).copied().unwrap_or(port.host_port);
+                let inside = map.get(label).copied().unwrap_or(port.host_port);
                 let family = if ip.contains(':') { "IPv6" } else { "IPv4" };
                 set("NOMAD_IP".into(), ip.clone());
                 set(format!("NOMAD_IP_{label}"), ip.clone());

@@ -12,15 +12,44 @@ use tokio::sync::Mutex;
 
 use crate::config::AgentConfig;
 
-/// All ports a group asks for: of its network, and of its tasks' in the legacy place.
-pub(crate) fn wanted(group: &TaskGroup) -> impl Iterator<Item = &model::Port> {
-    let legacy = group.tasks.iter().flat_map(|task| &task.resources.networks);
-    group.networks.iter().chain(legacy).flat_map(model::Network::ports)
+/// All ports a group asks for: of its network, and of its tasks' in the legacy place. Each has a label of its own.
+pub(crate) fn wanted(group: &TaskGroup) -> impl Iterator<Item = model::Port> {
+    let own = group.networks.iter().flat_map(model::Network::ports).cloned();
+    let legacy = group.tasks.iter().flat_map(|task| {
+        let ports = task.resources.networks.iter().flat_map(model::Network::ports);
+        ports.map(|port| model::Port { label: legacy_label(group, task, &port.label), ..port.clone() })
+    });
+    own.chain(legacy)
+}
+
+/// What a port of a task's network is called among the allocation's: as it is there, unless another network of the
+/// group has one of that name, too.
+pub(crate) fn legacy_label(group: &TaskGroup, task: &model::Task, label: &str) -> String {
+    let networks = group.tasks.iter().flat_map(|task| &task.resources.networks).chain(&group.networks);
+    let named = networks.flat_map(model::Network::ports).filter(|port| port.label == label);
+    if named.count() > 1 { format!("{}.{label}", task.name) } else { label.to_owned() }
+}
+
+/// An allocation's ports as one of its tasks calls them.
+pub(crate) fn of_task(ports: &[Port], group: &TaskGroup, task: &model::Task) -> Vec<Port> {
+    let labels = |task: &model::Task| {
+        let own = task.resources.networks.iter().flat_map(model::Network::ports);
+        own.map(|port| (legacy_label(group, task, &port.label), port.label.clone())).collect::<Vec<_>>()
+    };
+    let own = labels(task);
+    let others: Vec<_> = group.tasks.iter().filter(|other| other.name != task.name).flat_map(labels).collect();
+    let named = |port: &Port| match own.iter().find(|(name, _)| *name == port.label) {
+        Some((_, label)) => Some(Port { label: label.clone(), ..port.clone() }),
+        // Another task's, by a name that only the allocation knows.
+        None if others.iter().any(|(name, label)| *name == port.label && name != label) => None,
+        None => Some(port.clone()),
+    };
+    ports.iter().filter_map(named).collect()
 }
 
 /// What is to be reserved for a group. Ports whose collisions the job ignores are not.
 pub(crate) fn requests(group: &TaskGroup) -> Vec<PortRequest> {
-    wanted(group).filter(|port| !port.ignore_collision).map(request).collect()
+    wanted(group).filter(|port| !port.ignore_collision).map(|port| request(&port)).collect()
 }
 
 /// What is to be reserved for a port.
@@ -48,11 +77,11 @@ pub(crate) fn unreserved(group: &TaskGroup, config: &AgentConfig, backend: Optio
     let ignoring = wanted(group).filter(|port| port.ignore_collision && port.value > 0);
     ignoring
         .map(|port| Port {
-            label: port.label.clone(),
-            host_ip: host_ip(port).unwrap_or_else(|| config.host_ip.to_string()),
+            host_ip: host_ip(&port).unwrap_or_else(|| config.host_ip.to_string()),
             host_port: port.value,
             task_port: u16::try_from(port.to).ok().filter(|to| *to > 0).unwrap_or(port.value),
-            protocol: protocol(port),
+            protocol: protocol(&port),
+            label: port.label,
         })
         .collect()
 }
@@ -101,5 +130,45 @@ impl PortGate {
         {
             tracing::warn!(alloc = %self.alloc, %error, "cannot hold the ports of an allocation again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_job::model::Task;
+
+    use super::*;
+
+    fn port(label: &str, host_port: u16) -> Port {
+        Port {
+            label: label.into(),
+            host_ip: "127.0.0.1".into(),
+            host_port,
+            task_port: host_port,
+            protocol: Protocol::Both,
+        }
+    }
+
+    #[test]
+    fn tasks_with_networks_of_their_own_may_use_the_same_labels() {
+        let network = |labels: &[&str]| model::Network {
+            dynamic_ports: labels
+                .iter()
+                .map(|label| model::Port { label: (*label).into(), ..Default::default() })
+                .collect(),
+            ..Default::default()
+        };
+        let task = |name: &str, labels: &[&str]| {
+            let mut task = Task { name: name.into(), ..Task::default() };
+            task.resources.networks = vec![network(labels)];
+            task
+        };
+        let tasks = vec![task("a", &["http", "one"]), task("b", &["http"])];
+        let group = TaskGroup { networks: vec![network(&["own"])], tasks, ..TaskGroup::default() };
+        let labels: Vec<String> = wanted(&group).map(|port| port.label).collect();
+        assert_eq!(labels, ["own", "a.http", "one", "b.http"]);
+        let ports = [port("own", 1), port("a.http", 2), port("one", 3), port("b.http", 4)];
+        assert_eq!(of_task(&ports, &group, &group.tasks[0]), [port("own", 1), port("http", 2), port("one", 3)]);
+        assert_eq!(of_task(&ports, &group, &group.tasks[1]), [port("own", 1), port("one", 3), port("http", 4)]);
     }
 }

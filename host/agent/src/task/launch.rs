@@ -15,6 +15,7 @@ use crate::{
     alloc::{
         env::{self, OwnNetwork, Source},
         order::{self, Member},
+        ports,
     },
     interpolate::Variables,
     schema,
@@ -70,7 +71,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         config,
         user: (!user.is_empty()).then_some(user),
         resources,
-        ports: alloc.ports.clone(),
+        ports: ports::of_task(&alloc.ports, group, task),
         network: TaskNetwork {
             mode: alloc.network_mode.clone(),
             namespace_path: alloc.network.as_ref().and_then(|network| network.namespace_path.clone()),

@@ -26,8 +26,11 @@ impl Report {
             self.network(network, &at);
             self.ports(network, &at, "taskgroup network", &mut taken);
         }
+        let of_group = taken.labels.clone();
         for (index, task) in group.tasks.iter().enumerate() {
             let owner = format!("task {}", task.name);
+            // Tasks do not see each other's.
+            taken.labels.clone_from(&of_group);
             for (number, network) in task.resources.networks.iter().enumerate() {
                 let at = format!("{at}/Tasks/{index}/Resources/Networks/{number}");
                 self.ports(network, &at, &owner, &mut taken);
