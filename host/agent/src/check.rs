@@ -48,6 +48,8 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
             findings.task(shared, task, &format!("{place}/Tasks/{number}"), &node).await;
         }
     }
+    // Looked at last: attributes of drivers are known once they were asked whether they are well.
+    findings.constraints(job, &Variables::new(BTreeMap::new(), env::node_variables(&shared.node())));
     if !findings.invalid.is_empty() {
         Err(SubmitError::Invalid(findings.invalid))
     } else if !findings.unplaceable.is_empty() {
@@ -227,12 +229,29 @@ impl Findings {
                 format!("this machine is in datacenter {own:?}, the job asks for {asked}"),
             ));
         }
-        let conditions = job.constraints.len()
-            + job.task_groups.iter().map(|group| group.constraints.len()).sum::<usize>()
-            + job.task_groups.iter().flat_map(|group| &group.tasks).map(|task| task.constraints.len()).sum::<usize>();
-        if conditions > 0 {
-            self.warnings.push("constraints are not evaluated yet: the job runs here whatever they say".into());
+    }
+
+    /// Conditions of job, groups and tasks on this machine.
+    fn constraints(&mut self, job: &Job, node: &Variables) {
+        let groups = job.task_groups.iter().enumerate().map(|(number, group)| (format!("/TaskGroups/{number}"), group));
+        let mut places = vec![(String::new(), &job.constraints)];
+        for (place, group) in groups {
+            let tasks = group.tasks.iter().enumerate();
+            let tasks = tasks.map(|(number, task)| (format!("{place}/Tasks/{number}"), &task.constraints));
+            places.extend(tasks.chain([(place.clone(), &group.constraints)]));
         }
+        for (place, constraints) in places {
+            for (number, constraint) in constraints.iter().enumerate() {
+                if constraint.operator.starts_with("distinct_") {
+                    let operator = &constraint.operator;
+                    self.warnings.push(format!("{operator} has no effect on a single machine"));
+                }
+                if let Some(why) = longshore_job::constraint::unmet(constraint, |name| node.node.get(name).cloned()) {
+                    self.unplaceable.push(Problem::new(format!("{place}/Constraints/{number}"), why));
+                }
+            }
+        }
+        self.warnings.dedup();
     }
 
     async fn task(&mut self, shared: &Shared, task: &mut Task, place: &str, node: &Variables) {

@@ -62,7 +62,17 @@ pub(crate) fn attributes() -> BTreeMap<String, String> {
     {
         found.insert("memory.totalbytes".into(), bytes.to_string());
     }
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    for (key, name) in [("ID", "os.name"), ("VERSION_ID", "os.version")] {
+        found.extend(release_line(&release, key).map(|value| (name.to_owned(), value)));
+    }
     found
+}
+
+/// A value of `/etc/os-release`.
+fn release_line(text: &str, name: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+    Some(value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
 /// The architecture by Go's name, which is what job files compare with.
@@ -131,6 +141,14 @@ fn read_line(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_the_distribution_is_read() {
+        let text = "PRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\nID=debian\n";
+        assert_eq!(release_line(text, "ID").as_deref(), Some("debian"));
+        assert_eq!(release_line(text, "VERSION_ID").as_deref(), Some("12"));
+        assert_eq!(release_line(text, "NONE"), None);
+    }
 
     #[test]
     fn clock_rates_are_summed_over_processors() {

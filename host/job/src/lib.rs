@@ -13,6 +13,7 @@
 //! * [`format`](format()) and [`upgrade`](upgrade()) write job files anew, in the usual form and in today's.
 //! * [`compose`] makes job files from Docker Compose files.
 //! * [`diff`] compares two versions of a job.
+//! * [`constraint`] says whether a machine meets one.
 //! * [`unsupported`] finds what a job says and this version's agent does not act on.
 //! * `hcl` reads HCL2 (and HCL's JSON form): variables, locals, functions, dynamic blocks. What only the machine can
 //!   know, such as `${NOMAD_PORT_http}`, passes through as text.
@@ -60,6 +61,7 @@
 
 mod canonical;
 pub mod compose;
+pub mod constraint;
 mod diagnostics;
 pub mod diff;
 mod document;
