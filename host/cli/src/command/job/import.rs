@@ -1,6 +1,6 @@
 //! `longshore job import compose FILE`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -43,9 +43,9 @@ impl Arguments {
         let shown = compose.file.display();
         let text =
             std::fs::read_to_string(&compose.file).map_err(|error| Failure::input(format!("{shown}: {error}")))?;
-        let directory =
-            compose.file.canonicalize().ok().and_then(|file| file.parent()?.file_name()?.to_str().map(String::from));
-        let imported = longshore_job::compose::import(&text, compose.name.as_deref(), directory.as_deref())
+        let file = compose.file.canonicalize().ok();
+        let folder = file.as_deref().and_then(Path::parent);
+        let imported = longshore_job::compose::import(&text, compose.name.as_deref(), folder)
             .map_err(|why| Failure::input(format!("{shown}: {why}")))?;
         for note in &imported.notes {
             anstream::eprintln!("{note}");
