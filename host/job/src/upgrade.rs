@@ -3,6 +3,7 @@
 //! What changes is replaced where it stands, by the places the parser gives, so that everything else, comments
 //! included, stays as it was written.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use hcl_edit::Span;
@@ -36,9 +37,14 @@ struct Upgrade<'t> {
 
 /// A port, from any of the old forms.
 struct Port {
+    /// Comments that stood before it.
+    comment: String,
     label: String,
     inside: String,
 }
+
+/// Attributes of old networks that name ports.
+const LISTS: [&str; 2] = ["reserved_ports", "dynamic_ports"];
 
 impl Upgrade<'_> {
     fn finish(mut self) -> (String, Vec<String>) {
@@ -78,42 +84,78 @@ impl Upgrade<'_> {
         let (Some(span), Some(label)) = (task.span(), task.labels.first()) else { return };
         let name = label.as_str();
         self.notes.push(format!("task {name:?} stands in a group of its own"));
-        let network = self.network(task);
+        let network = match legacy(task) {
+            Some(_) if self.can_move(&[task], None, name) => network(&self.take_ports(task)),
+            _ => String::new(),
+        };
         self.edits.push((span.start..span.start, format!("group \"{name}\" {{\n{network}")));
         self.edits.push((span.end..span.end, "\n}".into()));
     }
 
+    /// The networks of a group's tasks become one of the group's.
     fn group(&mut self, group: &Block) {
         let tasks: Vec<&Block> = group.body.get_blocks("task").filter(|task| legacy(task).is_some()).collect();
-        match tasks.as_slice() {
-            [] => {}
-            [task] if !group.body.has_blocks("network") => {
-                let network = self.network(task);
-                if let Some(start) = group.body.iter().find_map(Span::span) {
-                    self.edits.push((start.start..start.start, network));
-                }
-            }
-            _ => self.notes.push(format!(
-                "group {:?} has several networks: they are left where they are",
-                group.labels.first().map(|label| label.as_str()).unwrap_or_default()
-            )),
+        let own = group.body.get_blocks("network").next();
+        let name = group.labels.first().map(|label| label.as_str()).unwrap_or_default();
+        if tasks.is_empty() || !self.can_move(&tasks, own, name) {
+            return;
+        }
+        let ports: Vec<Port> = tasks.iter().flat_map(|task| self.take_ports(task)).collect();
+        match (own.and_then(Span::span), group.body.iter().find_map(Span::span)) {
+            // Before the brace that closes it.
+            (Some(own), _) => self.edits.push((own.end - 1..own.end - 1, format!("\n{}", blocks(&ports)))),
+            (None, Some(first)) => self.edits.push((first.start..first.start, network(&ports))),
+            (None, None) => {}
         }
     }
 
-    /// Takes a task's own network away and answers the group's.
-    fn network(&mut self, task: &Block) -> String {
-        let Some(network) = legacy(task) else { return String::new() };
-        let Some(span) = network.span() else { return String::new() };
+    /// Whether all ports of some tasks and of their group are known, each by a name of its own; if not, a note says why
+    /// they stay where they are.
+    fn can_move(&mut self, tasks: &[&Block], own: Option<&Block>, group: &str) -> bool {
+        let mut labels = BTreeSet::new();
+        for network in tasks.iter().filter_map(|task| legacy(task)).chain(own) {
+            if network.body.has_blocks("dynamic") {
+                self.notes.push(format!("group {group:?}: ports of a dynamic block are left where they are"));
+                return false;
+            }
+            for port in ports(self.text, network, &[]) {
+                if !labels.insert(port.label.clone()) {
+                    let label = port.label;
+                    self.notes.push(format!(
+                        "group {group:?}: several ports are called {label:?}, and the network of a group has one: they are \
+                         left where they are; give each a name of its own"
+                    ));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes a task's own network away and answers its ports.
+    fn take_ports(&mut self, task: &Block) -> Vec<Port> {
+        let Some((network, span)) = legacy(task).and_then(|network| Some((network, network.span()?))) else {
+            return Vec::new();
+        };
         let mapped = self.port_map(task);
         let ports = ports(self.text, network, &mapped);
         self.edits.push((self.whole_lines(span), String::new()));
-        self.notes.push("the network of a task stands in its group; mbits has no meaning any more".into());
+        self.note("the network of a task stands in its group");
+        for attribute in network.body.attributes().filter(|attribute| !LISTS.contains(&attribute.key.as_str())) {
+            self.note(&format!("{} of a task's network has no meaning any more", attribute.key.as_str()));
+        }
         let is_docker = task.body.get_attribute("driver").and_then(|driver| driver.value.as_str()) == Some("docker");
         if is_docker {
             self.publish(task, &ports);
         }
-        let lines: String = ports.iter().map(|port| format!("port \"{}\" {{{}}}\n", port.label, port.inside)).collect();
-        format!("network {{\n{lines}}}\n\n")
+        ports
+    }
+
+    /// Says something once.
+    fn note(&mut self, text: &str) {
+        if !self.notes.iter().any(|note| note == text) {
+            self.notes.push(text.to_owned());
+        }
     }
 
     /// Docker publishes what `ports` names.
@@ -139,7 +181,7 @@ impl Upgrade<'_> {
                 mapped.extend(pairs);
                 if let Some(span) = map.span() {
                     self.edits.push((self.whole_lines(span), String::new()));
-                    self.notes.push("port_map is written as `to` of the port".into());
+                    self.note("port_map is written as `to` of the port");
                 }
             }
         }
@@ -160,35 +202,59 @@ fn legacy(task: &Block) -> Option<&Block> {
     task.body.get_blocks("resources").next()?.body.get_blocks("network").next()
 }
 
+/// A group's network.
+fn network(ports: &[Port]) -> String {
+    format!("network {{\n{}}}\n\n", blocks(ports))
+}
+
+fn blocks(ports: &[Port]) -> String {
+    let block = |port: &Port| format!("{}port \"{}\" {{{}}}\n", port.comment, port.label, port.inside);
+    ports.iter().map(block).collect()
+}
+
 fn ports(text: &str, network: &Block, mapped: &[(String, String)]) -> Vec<Port> {
     let mut ports = Vec::new();
     let to = |label: &str| mapped.iter().find(|(name, _)| name == label).map(|(_, port)| format!("to = {port}"));
+    let mut at = network.body.span().map(|span| span.start);
+    let mut comment = String::new();
     for structure in network.body.iter() {
+        let span = structure.span();
+        comment.push_str(&between(text, at, span.as_ref().map(|span| span.start)));
+        at = span.map(|span| span.end);
+        let mut port = |label: String, lines: &[String]| {
+            ports.push(Port { comment: std::mem::take(&mut comment), label, inside: inside(lines) });
+        };
         match structure {
-            Structure::Block(port) if port.ident.as_str() == "port" => {
-                let label = port.labels.first().map(|label| label.as_str().to_owned()).unwrap_or_default();
+            Structure::Block(block) if block.ident.as_str() == "port" => {
+                let label = block.labels.first().map(|label| label.as_str().to_owned()).unwrap_or_default();
                 let own =
-                    port.body.attributes().filter_map(|attribute| Some(text[attribute.span()?].trim().to_owned()));
+                    block.body.attributes().filter_map(|attribute| Some(text[attribute.span()?].trim().to_owned()));
                 let lines: Vec<String> = own.chain(to(&label)).collect();
-                ports.push(Port { label, inside: inside(&lines) });
+                port(label, &lines);
             }
             Structure::Attribute(list) if list.key.as_str() == "reserved_ports" => {
                 for number in items(text, &list.value) {
-                    let lines = [format!("static = {number}"), format!("to = {number}")];
-                    ports.push(Port { label: format!("port{number}"), inside: inside(&lines) });
+                    port(format!("port{number}"), &[format!("static = {number}"), format!("to = {number}")]);
                 }
             }
             Structure::Attribute(list) if list.key.as_str() == "dynamic_ports" => {
                 for label in items(text, &list.value) {
                     let own = label.parse::<u16>().ok().map(|number| format!("to = {number}"));
                     let lines: Vec<String> = to(&label).or(own).into_iter().collect();
-                    ports.push(Port { label, inside: inside(&lines) });
+                    port(label, &lines);
                 }
             }
             _ => {}
         }
     }
     ports
+}
+
+/// The comments between two places of a body, a line each.
+fn between(text: &str, start: Option<usize>, end: Option<usize>) -> String {
+    let gap = start.zip(end).and_then(|(start, end)| text.get(start..end)).unwrap_or_default();
+    let lines = gap.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "{");
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn inside(lines: &[String]) -> String {

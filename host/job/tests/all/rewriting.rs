@@ -82,6 +82,45 @@ fn old_files_run_as_they_are_and_are_written_anew() {
     assert_eq!(cache(&new).tasks[0].resources.networks, []);
 }
 
+#[test]
+fn the_networks_of_several_tasks_become_the_groups() {
+    let task = |name: &str, config: &str, network: &str| {
+        let network =
+            if network.is_empty() { String::new() } else { format!("resources {{\nnetwork {{\n{network}\n}}\n}}\n") };
+        format!("task \"{name}\" {{\ndriver = \"docker\"\nconfig {{\nimage = \"a:1\"\n{config}}}\n{network}}}\n")
+    };
+    let group = |own: &str, tasks: &[String]| format!("job \"j\" {{\ngroup \"g\" {{\n{own}{}}}\n}}\n", tasks.concat());
+    let a =
+        task("a", "port_map {\nhttp = 80\n}\n", "# the front\nport \"http\" {}\n# kept\nport \"x\" {\nstatic = 9\n}");
+    let b = task("b", "", "mbits = 1\nport \"db\" {}");
+    let plain = task("c", "", "");
+    let text = group("", &[a.clone(), plain.clone(), b.clone()]);
+    let (new, _) = upgrade("several", &text).unwrap();
+    insta::assert_snapshot!("several", new);
+    let own = group("network {\nport \"own\" {}\n}\n", &[a.clone(), b.clone()]);
+    for (text, ports) in [(&text, 3), (&own, 4)] {
+        let (new, notes) = upgrade("several", text).unwrap();
+        assert!(!notes.is_empty());
+        let job =
+            parse_str("new", &new, &ParseOptions::default()).unwrap_or_else(|found| panic!("{}", found.plain())).job;
+        let group = &job.task_groups[0];
+        assert_eq!((group.networks.len(), group.networks[0].ports().count()), (1, ports), "{new}");
+        assert!(group.tasks.iter().all(|task| task.resources.networks.is_empty()));
+        assert_eq!(group.tasks[0].config["ports"], serde_json::json!(["http", "x"]));
+        assert_eq!(upgrade("new", &new).unwrap(), (new, Vec::new()));
+    }
+    let dynamic = task("d", "", "dynamic \"port\" {\nfor_each = [1]\nlabels = [\"p\"]\ncontent {}\n}");
+    for (tasks, expected) in [
+        ([a, task("b", "", "port \"http\" {}")], "several ports are called \"http\""),
+        ([b, dynamic], "ports of a dynamic block"),
+    ] {
+        let text = group("", &tasks);
+        let (new, notes) = upgrade("left", &text).unwrap();
+        assert_eq!(new, format("left", &text).unwrap());
+        assert!(notes[0].contains(expected), "{notes:?}");
+    }
+}
+
 const COMPOSE: &str = r#"
 name: shop
 x-defaults: &defaults
@@ -91,30 +130,65 @@ services:
     <<: *defaults
     image: "nginx:${TAG:-1.27}"
     command: nginx -g "daemon off;"
-    ports: ["8080:80", "443", "127.0.0.1:9000:9000/udp", "5000-5001:6000-6001", "1-9:1"]
-    environment: [MODE=prod, EMPTY, "COST=5$$"]
-    volumes: ["./html:/usr/share/nginx/html:ro", "cache:/var/cache", /tmp/x]
+    ports: ["8080:80", "443", "127.0.0.1:9000:9000/udp", "5000-5001:6000-6001", "8100-8109:81", "1-9:1-2"]
+    environment: [MODE=prod, EMPTY=, FROM_SHELL, "COST=5$$"]
+    env_file: .env
+    volumes: ["./html:/usr/share/nginx/html:ro", "../shared:/s", "cache:/var/cache", /tmp/x, "~/y:/y"]
+    tmpfs: ["/run:size=64m", /scratch]
     depends_on: { db: { condition: service_healthy }, schema: { condition: service_completed_successfully } }
-    healthcheck: { test: [CMD, curl, localhost] }
-    networks: [front]
+    healthcheck: { test: [CMD, curl, -f, "http://localhost/health"], interval: 10s, retries: 3, start_period: 5s }
+    networks: { front: { aliases: [www] }, back: { ipv4_address: 10.0.0.2 } }
+    links: ["db:database"]
+    extra_hosts: ["outside:10.1.2.3"]
+    dns: 9.9.9.9
     shm_size: 64m
+    read_only: true
+    stdin_open: true
+    security_opt: ["no-new-privileges:true"]
+    sysctls: { net.core.somaxconn: 1024 }
+    ulimits: { nproc: 65535, nofile: { soft: 1024, hard: 2048 } }
+    devices: ["/dev/fuse:/dev/fuse:rwm", /dev/null]
+    logging: { driver: json-file, options: { max-size: 10m } }
+    pid: host
+    ipc: "service:db"
+    deploy:
+      replicas: 3
+      placement: { constraints: [node.role == manager] }
+      restart_policy: { condition: on-failure, delay: 3s, max_attempts: 4, window: 2m }
+      resources: { limits: { memory: 256m, cpus: "0.5" }, reservations: { memory: 128m } }
   schema:
     image: migrate:1
-    deploy: { replicas: 1, resources: { limits: { memory: 64m, cpus: "0.5" } } }
+    healthcheck: { disable: true }
+    restart: on-failure:5
+    deploy: { replicas: 1, resources: { limits: { memory: 64m } } }
   db:
     image: postgres:17
+    container_name: shop-db
+    hostname: postgres
     environment:
       POSTGRES_PASSWORD: ${PASSWORD}
       POSTGRES_MAX: 5
+    ports: ["53:53", "53:53/udp", { target: 80, published: "8081", protocol: tcp, host_ip: 127.0.0.1 }]
+    healthcheck: { test: "pg_isready -U postgres || exit 1" }
     mem_limit: 512m
     stop_grace_period: 30s
+    stop_signal: SIGINT
     user: 1000
+    pull_policy: always
+    network_mode: host
+    profiles: [full]
+  built:
     build: .
+    restart: sometimes
+volumes:
+  cache: { driver: nfs }
+  other: {}
+secrets: {}
 "#;
 
 #[test]
 fn compose_files_become_jobs_and_say_what_is_left() {
-    let imported = compose::import(COMPOSE, None, Some("folder")).unwrap();
+    let imported = compose::import(COMPOSE, None, Some(std::path::Path::new("/srv/shop"))).unwrap();
     insta::assert_snapshot!("composed", format!("{}\n{}", imported.job, imported.notes.join("\n")));
     let options = ParseOptions { variables: vec![("PASSWORD".into(), "s".into())], ..Default::default() };
     let parsed = parse_str("shop", &imported.job, &options).unwrap_or_else(|found| panic!("{}", found.plain()));
@@ -123,6 +197,8 @@ fn compose_files_become_jobs_and_say_what_is_left() {
     assert_eq!(tasks[0].env["COST"], "5$");
     assert_eq!(tasks[2].env["POSTGRES_PASSWORD"], "s");
     assert!(tasks[1].lifecycle.is_some() && tasks[1].resources.memory_mb == 64);
+    assert_eq!((tasks[0].resources.memory_mb, tasks[0].resources.memory_max_mb), (128, 256));
+    assert_eq!(parsed.job.task_groups[0].networks[0].ports().filter(|port| port.protocol == "udp").count(), 1);
     for (text, expected) in [("a: 1", "has services"), ("services: {a: 1}", "must be a map"), ("[", "did not find")] {
         let said = compose::import(text, None, None).unwrap_err();
         assert!(said.contains(expected), "{text}: {said}");
