@@ -42,6 +42,12 @@ impl Source {
         Location { file: self.name().into(), line, column, end_line, end_column, start, end }
     }
 
+    /// A line by its number from 1, with its end; empty where there is none.
+    pub(crate) fn line(&self, number: usize) -> &str {
+        let Some(start) = number.checked_sub(1).and_then(|index| self.lines.get(index)) else { return "" };
+        &self.text[*start..self.lines.get(number).copied().unwrap_or(self.text.len())]
+    }
+
     /// The nearest start of a character at or before an offset.
     fn boundary(&self, offset: usize) -> usize {
         let mut offset = offset.min(self.text.len());

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and every test, each step with its time, and one closing line to count on.
 
 use crate::failure::{Doing, Failure, Outcome};
+use crate::run::Run;
 use crate::workspace::Workspace;
 use crate::{arrows, licences, setup, tree, vm, wit};
 use std::env;
@@ -30,6 +31,7 @@ const STEPS: &[Step] = &[
     plain("wit", "the contract's rules", |w| check(wit::check(w))),
     plain("clippy", "lints, warnings are errors", clippy),
     Step { needs_machine: true, ..plain("cargo", "unit, integration, end-to-end and doc tests", cargo_test) },
+    plain("fuzz", "job files broken at random, for a minute", fuzz),
     Step { needs_machine: true, ..plain("vm", "a reboot and a power cut, in QEMU", |w| check(vm::reboot::check(w))) },
 ];
 
@@ -98,8 +100,18 @@ fn clippy(workspace: &Workspace) -> Outcome<Tally> {
 }
 
 fn cargo_test(workspace: &Workspace) -> Outcome<Tally> {
+    counted(workspace.cargo(&["test", "--workspace", "--no-fail-fast"]).env("PATH", path_with_tools(workspace)?))
+}
+
+/// The test that ran a little in `cargo` runs for a minute.
+fn fuzz(workspace: &Workspace) -> Outcome<Tally> {
+    let test = ["test", "--workspace", "--test", "fuzz", "--", "--nocapture"];
+    counted(workspace.cargo(&test).env("LONGSHORE_FUZZ_SECONDS", "60"))
+}
+
+/// Runs tests and counts them.
+fn counted(tests: Run) -> Outcome<Tally> {
     let mut tally = Tally::default();
-    let tests = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]).env("PATH", path_with_tools(workspace)?);
     let status = tests.each_line(|line| {
         println!("{line}");
         if let Some(counted) = test_result(line) {

@@ -6,6 +6,8 @@ use super::{Diagnostic, Diagnostics, SHOWN, Severity};
 
 /// Columns of the drawing; longer help is wrapped.
 const WIDTH: usize = 100;
+/// Bytes a line may have that is drawn. Longer ones are of no use to people, and too much for the library.
+const LONGEST_LINE: usize = 10_000;
 
 pub(super) fn graphical(found: &Diagnostics, colour: bool) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
@@ -36,7 +38,10 @@ fn report(found: &Diagnostics, item: &Diagnostic) -> Report {
         }
         return Report::new(drawn);
     };
-    let Some(source) = found.sources.iter().find(|source| source.name() == location.file) else {
+    let source = found.sources.iter().find(|source| source.name() == location.file);
+    // A line before and after is drawn, too.
+    let lines = location.line.saturating_sub(1)..=location.end_line + 1;
+    let Some(source) = source.filter(|source| lines.clone().all(|line| source.line(line).len() <= LONGEST_LINE)) else {
         drawn.message = format!("{location}: {}", item.summary);
         return Report::new(drawn);
     };

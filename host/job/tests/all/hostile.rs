@@ -52,6 +52,14 @@ fn a_file_of_more_than_a_mebibyte_is_refused_unread() {
     assert!(from_json(text.as_bytes()).unwrap_err().plain().contains("Job too large"));
 }
 
+/// More columns than the library that draws can count.
+#[test]
+fn an_error_in_a_very_long_line_is_told_without_the_line() {
+    let found = crate::errors(&crate::task_text(&format!("{} x = 1", " ".repeat(70_000))));
+    let drawn = found.graphical(false);
+    assert!(drawn.contains("test.hcl:5,70002-70003") && drawn.len() < 10_000, "{drawn}");
+}
+
 #[test]
 fn deep_nesting_is_an_error() {
     let deep = 50_000;
@@ -249,111 +257,4 @@ fn yaml_cannot_be_made_to_explode() {
     let deep = "[".repeat(5_000);
     assert!(expression(&format!("yamldecode(\"{deep}\")")).contains("Error in function call"));
     assert!(expression("yamldecode(\"&a [*a]\")").contains("Error in function call"));
-}
-
-/// A stream of numbers that is the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides.max(1) as u64).unwrap_or_default()
-    }
-}
-
-/// What mutations put in: what the language is made of.
-const PIECES: &[&str] = &[
-    "{",
-    "}",
-    "[",
-    "]",
-    "(",
-    ")",
-    "\"",
-    "${",
-    "%{",
-    "<<EOF\n",
-    "\nEOF\n",
-    "=",
-    "==",
-    "?",
-    ":",
-    "...",
-    "*",
-    ".",
-    "-1",
-    "1e9",
-    "null",
-    "true",
-    "var.",
-    "local.x",
-    "for x in ",
-    "if ",
-    "endif",
-    "dynamic \"task\" ",
-    "content ",
-    "for_each = ",
-    "\u{0}",
-    "\u{feff}",
-    "ä",
-    "\r\n",
-    "/*",
-    "*/",
-    "#",
-    "\\u",
-    "job \"j\" {",
-    "group \"g\" {",
-    "port \"p\" {",
-    "config {",
-    "jsonencode(",
-];
-
-/// Files cut, doubled, glued and sprinkled: none makes a panic, whatever is done with it. A million of them, or for as
-/// many seconds as `LONGSHORE_FUZZ_SECONDS` says; a thousand in an ordinary run.
-#[test]
-fn mutations_of_job_files_never_panic() {
-    let seconds = std::env::var("LONGSHORE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let (most, end) = match seconds {
-        Some(seconds) => (1_000_000, std::time::Instant::now() + std::time::Duration::from_secs(seconds)),
-        None => (1_000, std::time::Instant::now() + std::time::Duration::from_secs(60)),
-    };
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/jobs");
-    let seeds: Vec<Vec<u8>> =
-        crate::examples::ALL.iter().map(|name| std::fs::read(folder.join(name)).unwrap()).collect();
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..most {
-        if std::time::Instant::now() > end {
-            break;
-        }
-        let mut bytes = seeds[dice.roll(seeds.len())].clone();
-        for _ in 0..=dice.roll(6) {
-            let at = dice.roll(bytes.len());
-            match dice.roll(4) {
-                0 => {
-                    let until = at + dice.roll(bytes.len() - at);
-                    bytes.drain(at..until);
-                }
-                1 => {
-                    let part = bytes[at..at + dice.roll(bytes.len() - at)].to_vec();
-                    bytes.splice(at..at, part);
-                }
-                2 => drop(bytes.splice(at..at, PIECES[dice.roll(PIECES.len())].bytes())),
-                _ => {
-                    if let Some(byte) = bytes.get_mut(at) {
-                        *byte = u8::try_from(dice.roll(256)).unwrap();
-                    }
-                }
-            }
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        said(&text);
-        drop(longshore_job::upgrade("mutated", &text));
-        drop(longshore_job::compose::import(&text, None, None));
-        drop(from_json(&bytes));
-        if let Ok(formatted) = longshore_job::format("mutated", &text) {
-            assert_eq!(longshore_job::format("formatted", &formatted).as_deref(), Ok(formatted.as_str()), "{text}");
-        }
-    }
 }
