@@ -1,6 +1,8 @@
 //! What one value alone cannot show: names used twice, limits against each other, jobs that could not run.
 
+mod cluster;
 mod constraint;
+mod cron;
 mod files;
 mod network;
 mod policy;
@@ -109,6 +111,7 @@ impl Report {
         self.volumes(group, at);
         self.scaling(group, at);
         self.services(group, at);
+        self.clustered(group, at);
         if group.max_run_duration.is_some() && !job.kind.ends_on_success() {
             let kind = JobKind::NAMES[job.kind as usize];
             self.error(format!("{at}/MaxRunDuration"), format!("Job type {kind:?} does not allow max_run_duration"));

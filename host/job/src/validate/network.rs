@@ -47,6 +47,12 @@ impl Report {
                 format!("Invalid network mode {mode:?}; it must be host, bridge, none or cni/<name>"),
             );
         }
+        for (key, value) in network.cni.iter().flat_map(|cni| &cni.args) {
+            if key.contains(';') || value.contains(';') {
+                let summary = format!("invalid ';' character in CNI arg key/value: {key:?} = {value:?}");
+                self.error(format!("{at}/CNI/Args"), summary);
+            }
+        }
         let name = &network.hostname;
         if !name.is_empty() && !name.contains("${") && !is_dns_name(name) {
             self.error(format!("{at}/Hostname"), format!("Hostname is not a valid DNS name: {name:?}"));

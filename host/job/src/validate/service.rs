@@ -120,6 +120,16 @@ impl Report {
                 (false, false) => self.error("/Periodic", "Only cron or crons may be used"),
                 _ => {}
             }
+            let specs = std::iter::once(&periodic.spec).chain(&periodic.specs).filter(|spec| !spec.is_empty());
+            for spec in specs {
+                if let Err(why) = super::cron::check(spec) {
+                    self.error("/Periodic", format!("Invalid cron spec {spec:?}: {why}"));
+                }
+            }
+            let zone = &periodic.time_zone;
+            if !zone.split('/').all(|part| is_zone_part(part)) {
+                self.error("/Periodic/TimeZone", format!("Invalid time zone {zone:?}: unknown time zone {zone}"));
+            }
         }
         if job.parameterized_job.is_some() && !job.kind.ends_on_success() {
             let summary = "Parameterized job can only be used with \"batch\" or \"sysbatch\" scheduler";
@@ -150,6 +160,11 @@ impl Report {
             );
         }
     }
+}
+
+/// `Europe`, `Port-au-Prince`, `GMT+5`: whether there is such a place, the machine's own tables know.
+fn is_zone_part(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
 }
 
 /// Letters, digits and dashes, no dash at either end, at most 63.

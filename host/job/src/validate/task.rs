@@ -1,7 +1,7 @@
 //! Single tasks.
 
 use super::Report;
-use crate::model::{Logs, Resources, Task, TaskGroup};
+use crate::model::{Logs, Resources, Task, TaskGroup, format_duration};
 
 impl Report {
     pub(super) fn task(&mut self, group: &TaskGroup, task: &Task, at: &str) {
@@ -17,8 +17,18 @@ impl Report {
         if task.restart_policy != group.restart_policy {
             self.restart(&task.restart_policy, &format!("{at}/RestartPolicy"));
         }
+        self.kill_timeout(group, task, &format!("{at}/KillTimeout"));
         self.resources(&task.resources, &format!("{at}/Resources"));
         self.logs(&task.logs, &format!("{at}/LogConfig"));
+    }
+
+    /// Only a group that says how it is updated has a deadline.
+    fn kill_timeout(&mut self, group: &TaskGroup, task: &Task, at: &str) {
+        let Some(deadline) = group.update.as_ref().map(|update| update.progress_deadline) else { return };
+        if !deadline.is_zero() && task.kill_timeout > deadline {
+            let (timeout, deadline) = (format_duration(task.kill_timeout), format_duration(deadline));
+            self.error(at, format!("KillTimout ({timeout}) longer than the group's ProgressDeadline ({deadline})"));
+        }
     }
 
     /// The name becomes a directory.

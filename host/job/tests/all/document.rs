@@ -239,7 +239,7 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
     let port = json!({"Label": "p", "Value": 0, "To": 7, "HostNetwork": "x", "IgnoreCollision": false});
     for pointer in ["/Networks/0", "/Tasks/0/Resources/Networks/0"] {
         let network = group.pointer_mut(pointer).unwrap();
-        network["Mode"] = "host".into();
+        network["Mode"] = "bridge".into();
         network["DynamicPorts"] = json!([]);
         network["ReservedPorts"] = json!([]);
     }
@@ -256,6 +256,10 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
     task["Constraints"][0]["Operand"] = "=".into();
     task["VolumeMounts"][0]["PropagationMode"] = "private".into();
     task["Templates"][0]["Perms"] = "0600".into();
+    task["CSIPluginConfig"]["Type"] = "node".into();
+    for pointer in ["/Vault", "/Identity", "/Identities/0"] {
+        task.pointer_mut(pointer).unwrap()["ChangeMode"] = "noop".into();
+    }
     for path in ["/Services/0", "/Tasks/0/Services/0"] {
         let service = group.pointer_mut(path).unwrap();
         service["Provider"] = "consul".into();
@@ -267,6 +271,13 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
         service["Checks"][0]["AddressMode"] = "host".into();
         service["Checks"][0]["InitialStatus"] = "passing".into();
     }
+    // A service of the mesh is one of three things.
+    for (path, others) in [("", ["Gateway", "Native"]), ("/Tasks/0", ["SidecarService", "Native"])] {
+        let connect = group.pointer_mut(&format!("{path}/Services/0/Connect")).unwrap();
+        others.iter().for_each(|other| connect[*other] = Value::Null);
+    }
+    let gateway = &mut group["Tasks"][0]["Services"][0]["Connect"]["Gateway"];
+    (gateway["Terminating"], gateway["Mesh"]) = (Value::Null, Value::Null);
     group["Constraints"][0]["Operand"] = "=".into();
     group["Volumes"]["x"]["Type"] = "host".into();
     for entry in ["Constraints", "Affinities"] {
@@ -274,6 +285,7 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
         document["TaskGroups"][0]["Tasks"][0]["Resources"]["Devices"][0][entry][0]["Operand"] = "=".into();
     }
     document["Type"] = "batch".into();
+    document["Periodic"]["Spec"] = "@daily".into();
     document["Periodic"]["Specs"] = Value::Null;
     for place in ["", "/TaskGroups/0"] {
         let update = document.pointer_mut(place).unwrap();

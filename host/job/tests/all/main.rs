@@ -3,6 +3,7 @@
 #![allow(clippy::panic, reason = "a failed test is how tests speak")]
 
 mod api_json;
+mod corpus;
 mod document;
 mod errors;
 mod examples;

@@ -80,10 +80,64 @@ fn wrong_blocks_are_refused_even_before_the_agent_acts_on_them() {
         (task("volume_mount {\nvolume = \"v\"\n}"), "references undefined volume v"),
         (format!("volume \"v\" {{\ntype = \"nfs\"\nsource = \"s\"\n}}\n{}", task("")), "unrecognized type \"nfs\""),
         (format!("scaling {{\nmax = 1\n}}\ncount = 2\n{}", task("")), "must not be greater than maximum count"),
+        (task("vault {\nchange_mode = \"stop\"\n}"), "Unknown change mode \"stop\""),
+        (task("vault {\nchange_mode = \"signal\"\n}"), "Signal must be specified when using change mode \"signal\""),
+        (task("vault {\npolicies = [\"root\"]\n}"), "Can not specify \"root\" policy"),
+        (task("identity {\nname = \"a\"\nchange_mode = \"signal\"\n}"), "Signal must be specified"),
+        (task("secret \"a\" {}"), "secret \"a\": provider cannot be empty"),
+        (
+            task(
+                "secret \"a\" {\nprovider = \"nomad\"\npath = \"p\"\n}\nsecret \"a\" {\nprovider = \"nomad\"\npath = \"q\"\n}",
+            ),
+            "Duplicate secret \"a\" found",
+        ),
+        (task("csi_plugin {\ntype = \"node\"\n}"), "must have a non-empty PluginID"),
+        (task("csi_plugin {\nid = \"a\"\ntype = \"disk\"\n}"), "must be one of 'node', 'controller', or 'monolith'"),
+        (format!("service {{\nconnect {{}}\n}}\n{}", task("")), "Consul Connect must be exclusively native or"),
+        (
+            format!("service {{\nconnect {{\nsidecar_service {{}}\n}}\n}}\n{}", task("")),
+            "Consul Connect sidecars require exactly 1 network, found 0",
+        ),
+        (
+            format!("network {{}}\nservice {{\nconnect {{\nsidecar_service {{}}\n}}\n}}\n{}", task("")),
+            "Consul Connect sidecar requires bridge or cni network, found \"host\"",
+        ),
+        (
+            format!(
+                "network {{\nmode = \"bridge\"\n}}\nservice {{\nconnect {{\nsidecar_service {{\nproxy {{\nupstreams {{}}\n}}\n}}\n}}\n}}\n{}",
+                task("")
+            ),
+            "upstream destination name cannot be empty",
+        ),
+        (format!("service {{\nconnect {{\ngateway {{}}\n}}\n}}\n{}", task("")), "One Consul Gateway Configuration"),
+        (
+            format!("network {{\ncni {{\nargs = {{ \"a;\" = \"b\" }}\n}}\n}}\n{}", task("")),
+            "invalid ';' character in CNI arg",
+        ),
+        (
+            format!("update {{\nprogress_deadline = \"6m\"\n}}\n{}", task("kill_timeout = \"7m\"")),
+            "KillTimout (7m0s) longer than the group's ProgressDeadline (6m0s)",
+        ),
         (format!("max_run_duration = \"1h\"\n{}", task("")), "does not allow max_run_duration"),
     ] {
         let text = group(&inside);
         let said = crate::errors(&text).plain();
         assert!(said.contains(expected), "{text}: {said}");
+    }
+}
+
+#[test]
+fn schedules_are_checked() {
+    for (inside, expected) in [
+        ("cron = \"61 * * * *\"", "Invalid cron spec \"61 * * * *\": \"61\" is no minute (0 to 59)"),
+        ("crons = [\"@daily\", \"@often\"]", "Invalid cron spec \"@often\""),
+        ("cron = \"@daily\"\ntime_zone = \"Mars/ \"", "Invalid time zone \"Mars/ \""),
+        ("cron = \"@daily\"\ncrons = [\"@daily\"]", "Only cron or crons may be used"),
+        ("", "Must specify a spec"),
+    ] {
+        let task = "task \"t\" {\ndriver = \"d\"\n}";
+        let text = format!("job \"j\" {{\ntype = \"batch\"\nperiodic {{\n{inside}\n}}\n{task}\n}}");
+        let said = crate::errors(&text).plain();
+        assert!(said.contains(expected), "{inside}: {said}");
     }
 }
