@@ -49,12 +49,69 @@ fn a_plan_shows_what_changes_and_changes_nothing() {
     assert_eq!(code, 0, "{out}");
     let (code, out) = plan(&station.job("more", &job(2, 900)));
     assert_eq!(code, 1, "{out}");
-    assert!(out.contains("(1 create, 1 ignore)") && out.contains("\"1\" => \"2\""), "{out}");
+    let expected = ["(1 create, 1 in-place update)", "\"1\" => \"2\" (forces create)"];
+    assert!(expected.iter().all(|part| out.contains(part)), "{out}");
     let (code, out) = plan(&station.job("other", &job(1, 901)));
     assert_eq!(code, 1, "{out}");
-    assert!(out.contains("1 create/destroy update") && out.contains("\"900\" => \"901\""), "{out}");
+    let expected = ["(1 create/destroy update)", "Task: \"t\" (forces create/destroy update)", "\"900\" => \"901\""];
+    assert!(expected.iter().all(|part| out.contains(part)), "{out}");
+    let patient = job(1, 900).replace("driver = ", "kill_timeout = \"9s\"\n driver = ");
+    let (code, out) = plan(&station.job("patient", &patient));
+    assert_eq!(code, 1, "{out}");
+    let expected = ["(1 in-place update)", "Task: \"t\" (forces in-place update)", "\"5s\" => \"9s\""];
+    assert!(expected.iter().all(|part| out.contains(part)), "{out}");
     let wrong = station.job("wrong", &job(1, 1).replace("command", "comand"));
     assert!(station.cli(&["job", "plan", &wrong]).refused(255).contains("comand"));
+}
+
+#[test]
+fn what_changes_in_place_leaves_the_process_alone() {
+    let station = Station::start();
+    let alloc = station.run_job("planned", &job(1, 900));
+    let state = || {
+        let found = station.get(&format!("/v1/allocation/{alloc}"));
+        (
+            found["Job"]["Version"].as_u64(),
+            found["TaskStates"]["t"]["StartedAt"].clone(),
+            found["DesiredStatus"].clone(),
+        )
+    };
+    let (version, started, _) = state();
+    assert_eq!(version, Some(0));
+    let patient = job(1, 900).replace("driver = ", "kill_timeout = \"9s\"\n driver = ");
+    station.cli(&["job", "run", "--detach", &station.job("planned", &patient)]).ok();
+    assert_eq!(state(), (Some(1), started, "run".into()));
+    assert_eq!(station.get("/v1/job/planned/allocations").as_array().unwrap().len(), 1);
+    assert_eq!(station.cli(&["job", "plan", &station.job("planned", &patient)]).code, 0);
+}
+
+#[test]
+fn a_constraint_that_this_machine_does_not_meet_is_told_with_its_line() {
+    let station = Station::start();
+    let with = |value: &str| {
+        let constraint =
+            format!("constraint {{\nattribute = \"${{attr.kernel.name}}\"\nvalue = \"{value}\"\n}}\ncount =");
+        job(1, 900).replace("count =", &constraint)
+    };
+    let said = station.cli(&["job", "run", &station.job("planned", &with("windows"))]);
+    assert_ne!(said.code, 0);
+    let expected = "Constraint \"${attr.kernel.name} = windows\" excludes this machine: attr.kernel.name is \"linux\"";
+    assert!(said.err.contains(expected), "{}", said.err);
+    station.run_job("planned", &with("linux"));
+}
+
+#[test]
+fn warnings_are_json_for_programs() {
+    let station = Station::start();
+    let file =
+        station.job("planned", &job(1, 900).replace("count = 1", "constraint {\ndistinct_hosts = true\n}\nupdate {}"));
+    for (arguments, expected) in [(&["--offline"][..], 1), (&[], 2)] {
+        let arguments = [&["job", "validate", "--json"], arguments, &[file.as_str()]].concat();
+        let found: Value = serde_json::from_str(&station.cli(&arguments).ok()).unwrap();
+        let problems = found["problems"].as_array().unwrap();
+        assert_eq!((found["valid"].as_bool(), problems.len()), (Some(true), expected), "{found}");
+        assert!(problems.iter().all(|problem| problem["severity"] == "warning"), "{found}");
+    }
 }
 
 #[test]

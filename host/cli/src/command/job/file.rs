@@ -36,6 +36,8 @@ pub struct JobFile {
     pub job: Job,
     /// Its text.
     pub submission: Submission,
+    /// What is allowed in it and seldom meant.
+    pub warnings: Diagnostics,
     map: SourceMap,
 }
 
@@ -80,10 +82,16 @@ impl JobFileArguments {
 
     /// Reads the file. Warnings go to standard error.
     pub fn read(&self) -> Outcome<JobFile> {
-        let parsed = longshore_job::parse_file(&self.file, &self.options()).map_err(Failure::places)?;
-        if !parsed.warnings.is_empty() {
-            anstream::eprint!("{}", parsed.warnings.graphical(true));
+        let file = self.read_quietly()?;
+        if !file.warnings.is_empty() {
+            anstream::eprint!("{}", file.warnings.graphical(true));
         }
+        Ok(file)
+    }
+
+    /// Reads the file and leaves its warnings to the caller.
+    pub fn read_quietly(&self) -> Outcome<JobFile> {
+        let parsed = longshore_job::parse_file(&self.file, &self.options()).map_err(Failure::places)?;
         let source = parsed.map.source().map(|source| source.text().to_owned());
         let submission = Submission {
             format: if source.is_some() { "hcl2".into() } else { "json".into() },
@@ -91,17 +99,17 @@ impl JobFileArguments {
             variable_flags: Some(self.variables.iter().cloned().collect()),
             variables: String::new(),
         };
-        Ok(JobFile { job: parsed.job, submission, map: parsed.map })
+        Ok(JobFile { job: parsed.job, submission, warnings: parsed.warnings, map: parsed.map })
     }
 }
 
 impl JobFile {
-    /// Asks the agent's drivers; what they refuse is shown where it was written.
-    pub async fn check(&self, client: &Client) -> Outcome {
+    /// Asks the agent's drivers; what they refuse is shown where it was written. Answers the agent's warnings, a line each.
+    pub async fn check(&self, client: &Client) -> Outcome<String> {
         let request = PlanRequest { job: longshore_job::to_json(&self.job), diff: false };
         let answer: ValidateResponse = client.put("/v1/validate/job", &request).await?;
         if answer.problems.is_empty() {
-            return Ok(());
+            return Ok(answer.warnings);
         }
         Err(self.refused(answer.problems.into_iter().map(|problem| (problem.path, problem.message))))
     }

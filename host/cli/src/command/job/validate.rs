@@ -1,12 +1,13 @@
 //! `longshore job validate FILE`
 
 use clap::Args;
-use serde_json::json;
+use longshore_job::{Diagnostic, Diagnostics};
+use serde_json::{Value, json};
 
 use super::JobFileArguments;
 use crate::{
     client::Client,
-    failure::{EXIT_CODES, Outcome},
+    failure::{EXIT_CODES, Failure, Outcome},
     output,
 };
 
@@ -33,22 +34,39 @@ pub struct Arguments {
 
 impl Arguments {
     pub async fn run(&self, client: &Client) -> Outcome {
-        let checked = self.check(client).await;
+        let (warnings, checked) = self.check(client).await;
         if self.json {
-            let found = match &checked {
-                Ok(()) => json!([]),
-                Err(failure) => failure.to_json(),
-            };
-            output::print_json(&json!({"valid": checked.is_ok(), "problems": found}))?;
+            let mut problems = warnings.to_json();
+            if let (Some(problems), Err(Value::Array(found))) =
+                (problems.as_array_mut(), checked.as_ref().map_err(Failure::to_json))
+            {
+                problems.extend(found);
+            }
+            output::print_json(&json!({"valid": checked.is_ok(), "problems": problems}))?;
             return checked.map_err(|failure| failure.silenced());
+        }
+        if !warnings.is_empty() {
+            anstream::eprint!("{}", warnings.graphical(true));
         }
         checked?;
         anstream::println!("{} is valid", self.file.name());
         Ok(())
     }
 
-    async fn check(&self, client: &Client) -> Outcome {
-        let file = self.file.read()?;
-        if self.offline { file.check_offline() } else { file.check(client).await }
+    /// What is seldom meant, and whether the job may run.
+    async fn check(&self, client: &Client) -> (Diagnostics, Outcome) {
+        let file = match self.file.read_quietly() {
+            Ok(file) => file,
+            Err(failure) => return (Diagnostics::new(), Err(failure)),
+        };
+        if self.offline {
+            let checked = file.check_offline();
+            return (file.warnings, checked);
+        }
+        let checked = file.check(client).await;
+        let mut warnings = file.warnings;
+        let said = checked.as_deref().unwrap_or_default().lines();
+        said.for_each(|line| warnings.push(Diagnostic::warning(line, "")));
+        (warnings, checked.map(drop))
     }
 }
