@@ -8,7 +8,7 @@
 mod print;
 mod support;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -31,7 +31,7 @@ pub enum Form {
 
 /// The document in its tidy form; problems are added to `found` with their JSON pointers.
 pub fn tidy(document: &Value, form: Form, found: &mut Diagnostics) -> Value {
-    Tidier { form, found }.block(&JOB, document, "").map_or(Value::Null, Value::Object)
+    Tidier { form, found, warned: HashSet::new() }.block(&JOB, document, "").map_or(Value::Null, Value::Object)
 }
 
 /// What labels are in JSON.
@@ -41,6 +41,8 @@ const UNNAMED: Attribute =
 struct Tidier<'a> {
     form: Form,
     found: &'a mut Diagnostics,
+    /// What was warned of, which is done once.
+    warned: HashSet<String>,
 }
 
 /// A JSON object by keys in lower case, as Go finds them.
@@ -121,13 +123,14 @@ impl Tidier<'_> {
     }
 
     /// Of what has no effect, if it says anything: tools that write documents fill every field.
-    fn warn(&mut self, effect: Effect, name: &str, value: &Value, at: &str) {
-        let summary = match effect {
+    fn warn(&mut self, spec: &Block, value: &Value, at: &str) {
+        let name = spec.name;
+        let summary = match spec.effect {
             Effect::NoEffect => format!("{name:?} has no effect on a single machine"),
             Effect::Warned(text) => text.to_owned(),
             Effect::Acts | Effect::Refused(_) | Effect::Removed(_) => return,
         };
-        if !says_nothing(value) {
+        if !says_nothing(value) && self.warned.insert(summary.clone()) {
             self.found.push(Diagnostic::warning(summary, "").at(at));
         }
     }
@@ -136,7 +139,7 @@ impl Tidier<'_> {
         if is_shorthand(spec.json) {
             return;
         }
-        self.warn(spec.effect, spec.json, value, pointer);
+        self.warn(spec, value, pointer);
         match spec.shape {
             Shape::One => {
                 if let Some(value) = self.block(spec, value, pointer) {

@@ -24,10 +24,11 @@ fn refuse(spec: &Block, fields: &Map<String, Value>, at: &str, found: &mut Diagn
         }
     }
     for block in spec.blocks {
-        let name = if block.name.is_empty() { block.json } else { block.name };
+        // What only JSON has is known by its name in lower case.
+        let name = if block.name.is_empty() { block.json.to_lowercase() } else { block.name.to_owned() };
         for (pointer, part) in parts(block, fields, at) {
             match (block.effect, part) {
-                (Effect::Refused(reason), part) => complain(name, reason, part, &pointer, found),
+                (Effect::Refused(reason), part) => complain(&name, reason, part, &pointer, found),
                 (_, Value::Object(inner)) => refuse(block, inner, &pointer, found),
                 _ => {}
             }

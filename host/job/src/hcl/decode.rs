@@ -1,5 +1,6 @@
 //! Blocks to JSON, along the table of the language.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use hcl_edit::Span;
@@ -29,6 +30,8 @@ pub struct Decoder<'a> {
     /// Blocks that hold an error, directly or further in.
     damaged: Damaged,
     unfit: Vec<String>,
+    /// What was warned of, which is done once.
+    warned: HashSet<String>,
     pub(super) map: SourceMap,
 }
 
@@ -55,7 +58,8 @@ impl<'a> Decoder<'a> {
     /// Starts with what was found so far.
     pub fn new(evaluator: Evaluator<'a>, source: &'a Source, found: Diagnostics) -> Self {
         let map = SourceMap::new(source);
-        Self { evaluator, source, found, errors: 0, damaged: Damaged::default(), unfit: Vec::new(), map }
+        let warned = HashSet::new();
+        Self { evaluator, source, found, errors: 0, damaged: Damaged::default(), unfit: Vec::new(), warned, map }
     }
 
     /// The `job` block.
@@ -106,9 +110,10 @@ impl<'a> Decoder<'a> {
         self.found.push(item);
     }
 
-    fn warn(&mut self, place: Range<usize>, summary: String, detail: String) {
-        let item = Diagnostic::warning(summary, detail);
-        self.found.push(item.in_source(self.source, &place));
+    fn warn(&mut self, place: Range<usize>, summary: String) {
+        if self.warned.insert(summary.clone()) {
+            self.found.push(Diagnostic::warning(summary, "").in_source(self.source, &place));
+        }
     }
 
     fn body(&mut self, spec: &'static spec::Block, instance: &Instance, scope: &Scope, at: &str) -> Map<String, Value> {
@@ -212,11 +217,11 @@ impl<'a> Decoder<'a> {
             Effect::Acts | Effect::Refused(_) => true,
             Effect::NoEffect => {
                 let summary = format!("{name:?} has no effect on a single machine");
-                self.warn(place, summary, String::new());
+                self.warn(place, summary);
                 true
             }
             Effect::Warned(text) => {
-                self.warn(place, text.to_owned(), String::new());
+                self.warn(place, text.to_owned());
                 true
             }
             Effect::Removed(reason) => {

@@ -18,7 +18,5 @@ pub const CSI: &str = "volumes of remote storage need a cluster";
 pub const NUMA: &str = "tasks cannot be bound to memory nodes yet";
 /// Of the task attribute `kind`.
 pub const KIND: &str = "it is set by Consul Connect, which this agent does not offer";
-/// Of `disk` in a task.
-pub const DISK: &str = "Task can't ask for disk resources, they have to be specified at the task group level.";
 /// Of the size of the secrets directory.
 pub const SECRETS_SIZE: &str = "the size of the secrets directory cannot be chosen yet";

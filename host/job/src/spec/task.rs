@@ -69,7 +69,7 @@ pub static RESOURCES: Block = Block {
         attribute("cores", "Cores", size("cores value cannot be negative")),
         attribute("memory", "MemoryMB", size("minimum MemoryMB value is 10")),
         attribute("memory_max", "MemoryMaxMB", Whole(-1, i64::MAX, MEMORY_MAX)),
-        attribute("disk", "DiskMB", size(reasons::DISK)).effect(Refused(reasons::DISK)),
+        attribute("disk", "DiskMB", size(DISK)).effect(Warned(DISK)),
         attribute("iops", "IOPS", size(IOPS)).effect(Warned(IOPS)),
         attribute("secrets", "SecretsMB", size(reasons::SECRETS_SIZE)).effect(Refused(reasons::SECRETS_SIZE)),
     ],
@@ -78,6 +78,8 @@ pub static RESOURCES: Block = Block {
 };
 
 const MEMORY_MAX: &str = "MemoryMaxMB value should be -1 (no limit), or larger than MemoryMB";
+// Until Nomad 0.5 each task asked for its own.
+const DISK: &str = "disk of a task has no effect: its group asks for it, with ephemeral_disk { size }";
 const IOPS: &str = "iops has been removed from Nomad and has no effect";
 
 static DEVICE: Block = Block {

@@ -160,7 +160,7 @@ fn a_document_in_json_is_not_filled_in() {
 
 #[test]
 fn what_the_agent_does_not_act_on_is_named_with_its_place() {
-    let text = "job \"j\" {\n  type = \"batch\"\n  periodic {\n    cron = \"* * * * *\"\n  }\n  group \"g\" {\n    service {\n      name = \"x\"\n      port = \"80\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      template {\n        data        = \"x\"\n        destination = \"local/x\"\n      }\n      vault {}\n      resources {\n        disk = 5\n      }\n    }\n  }\n}";
+    let text = "job \"j\" {\n  type = \"batch\"\n  periodic {\n    cron = \"* * * * *\"\n  }\n  group \"g\" {\n    service {\n      name = \"x\"\n      port = \"80\"\n    }\n    task \"t\" {\n      driver = \"d\"\n      template {\n        data        = \"x\"\n        destination = \"local/x\"\n      }\n      vault {}\n      resources {\n        secrets = 5\n      }\n    }\n  }\n}";
     let parsed = longshore_job::parse_str("job.hcl", text, &ParseOptions::default())
         .unwrap_or_else(|found| panic!("{}", found.plain()));
     let mut found = unsupported(&parsed.job);

@@ -126,6 +126,20 @@ fn wrong_blocks_are_refused_even_before_the_agent_acts_on_them() {
     }
 }
 
+/// Until Nomad 0.5 each task asked for its own disk; files of that age run.
+#[test]
+fn what_has_no_effect_is_said_once() {
+    let affinity = "affinity {\nattribute = \"a\"\nvalue = \"b\"\nweight = 1\n}\n";
+    let task = "task \"t\" {\ndriver = \"d\"\nresources {\ndisk = 300\n}\n}\n";
+    let text = group(&format!("{affinity}{affinity}{task}"));
+    let parsed = parse_str("j", &text, &Default::default()).unwrap_or_else(|found| panic!("{}", found.plain()));
+    let said: Vec<_> = parsed.warnings.iter().map(|warning| warning.summary.as_str()).collect();
+    let disk = "disk of a task has no effect: its group asks for it, with ephemeral_disk { size }";
+    assert_eq!(said, ["\"affinity\" has no effect on a single machine", disk]);
+    let again = longshore_job::from_json(longshore_job::to_json(&parsed.job).to_string().as_bytes());
+    assert_eq!(again.unwrap().warnings.iter().map(|warning| &warning.summary).collect::<Vec<_>>(), [said[0]]);
+}
+
 #[test]
 fn schedules_are_checked() {
     for (inside, expected) in [

@@ -114,6 +114,12 @@ impl JobFile {
         Err(self.refused(answer.problems.into_iter().map(|problem| (problem.path, problem.message))))
     }
 
+    /// What an agent warns of, a line each, and the file itself did not.
+    pub fn further<'a>(&self, said: &'a str) -> Vec<&'a str> {
+        let is_known = |line: &&str| self.warnings.iter().any(|known| line.contains(&known.summary));
+        said.lines().filter(|line| !is_known(line)).collect()
+    }
+
     /// Complains of what no agent of this version acts on.
     pub fn check_offline(&self) -> Outcome {
         let mut found = longshore_job::unsupported(&self.job);

@@ -45,8 +45,8 @@ impl Arguments {
         }
         let file = self.file.read()?;
         let answer = submit(client, &file, self.check_index).await?;
-        if !answer.warnings.is_empty() {
-            anstream::eprintln!("{}", answer.warnings);
+        for warning in file.further(&answer.warnings) {
+            anstream::eprintln!("{warning}");
         }
         if !self.detach {
             let allocs = Monitor::new(client, &file.job.id).await?.until_running().await?;

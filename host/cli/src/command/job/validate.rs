@@ -64,9 +64,10 @@ impl Arguments {
             return (file.warnings, checked);
         }
         let checked = file.check(client).await;
+        let further = file.further(checked.as_deref().unwrap_or_default());
+        let further: Vec<_> = further.into_iter().map(|line| Diagnostic::warning(line, "")).collect();
         let mut warnings = file.warnings;
-        let said = checked.as_deref().unwrap_or_default().lines();
-        said.for_each(|line| warnings.push(Diagnostic::warning(line, "")));
+        further.into_iter().for_each(|warning| warnings.push(warning));
         (warnings, checked.map(drop))
     }
 }
