@@ -234,17 +234,32 @@ impl Board {
 
     /// Changes an allocation; the change is queued for the journal.
     pub(crate) fn change_alloc(&self, id: &AllocId, change: impl FnOnce(&mut Allocation)) -> Option<Pending> {
-        let (index, pending) = {
+        self.alter_alloc(id, change, |writes| self.journal.write(writes))
+    }
+
+    /// Changes an allocation; the journal has it on the disk with whatever must be there next. Answers whether there is
+    /// such an allocation.
+    pub(crate) fn note_alloc(&self, id: &AllocId, change: impl FnOnce(&mut Allocation)) -> bool {
+        self.alter_alloc(id, change, |writes| self.journal.write_lazily(writes)).is_some()
+    }
+
+    fn alter_alloc<T>(
+        &self,
+        id: &AllocId,
+        change: impl FnOnce(&mut Allocation),
+        queue: impl FnOnce(Vec<Write>) -> T,
+    ) -> Option<T> {
+        let (index, queued) = {
             let mut known = self.known();
             let index = known.next_index();
             let entry = known.allocs.get_mut(id)?;
             let alloc = touch(entry, index);
             change(alloc);
             let write = Write::alloc(&record(alloc));
-            (index, self.journal.write(vec![Write::index(index), write]))
+            (index, queue(vec![Write::index(index), write]))
         };
         self.announce(index);
-        Some(pending)
+        Some(queued)
     }
 
     /// Changes a task's state and queues its record (which gets the new state) for the journal.

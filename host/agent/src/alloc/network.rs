@@ -2,7 +2,7 @@
 //! removed when the last task is gone.
 //!
 //! That an allocation shall have a network is in the journal with the allocation itself, before anything is made; what
-//! was made is journalled too, so that it keeps its address. Making and removing are idempotent: an agent that was
+//! was made is journalled before a task starts in it, so that it keeps its address. Making and removing are idempotent: an agent that was
 //! killed in between just does it again.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -53,11 +53,11 @@ pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String
         return Ok(false);
     }
     let moved = alloc.network.as_ref().is_some_and(|before| before.holder != network.holder);
-    journal(shared, id, |alloc| alloc.network = Some(network)).await?;
+    note(shared, id, |alloc| alloc.network = Some(network))?;
     Ok(moved)
 }
 
-/// Has the driver make the holder; what it needs to find it again is journalled before it is used.
+/// Has the driver make the holder.
 async fn held_by(
     shared: &Shared,
     alloc: &Allocation,
@@ -68,7 +68,7 @@ async fn held_by(
     let CreatedNetwork { holder, namespace_path, handle } =
         created.map_err(|error| format!("failed to create network for alloc: {error}"))?;
     if alloc.network_handle.as_ref() != Some(&handle) {
-        journal(shared, &alloc.id, |alloc| alloc.network_handle = Some(handle)).await?;
+        note(shared, &alloc.id, |alloc| alloc.network_handle = Some(handle))?;
     }
     let (Holder::Container(container), Some(containers)) = (&holder, &shared.backends.containers) else {
         return Ok((holder, namespace_path));
@@ -80,11 +80,10 @@ async fn held_by(
     Ok((holder, path))
 }
 
-async fn journal(shared: &Shared, id: &AllocId, change: impl FnOnce(&mut Allocation)) -> Result<(), String> {
-    match shared.board.change_alloc(id, change) {
-        Some(pending) => pending.durable().await.map_err(|error| error.to_string()),
-        None => Err("the allocation is not known any more".into()),
-    }
+/// Not waited for: whatever starts in the network journals that first, and behind this; and without this both driver and
+/// host find again what they made, by the allocation.
+fn note(shared: &Shared, id: &AllocId, change: impl FnOnce(&mut Allocation)) -> Result<(), String> {
+    if shared.board.note_alloc(id, change) { Ok(()) } else { Err("the allocation is not known any more".into()) }
 }
 
 /// Removes an allocation's network. That something could not be removed is logged and journalled, for
@@ -104,10 +103,8 @@ pub(crate) async fn tear_down(shared: &Shared, id: &AllocId) {
         tracing::warn!(alloc = %id, %error, "remains of the holder of the network of an allocation");
         remains = true;
     }
-    if remains != alloc.network_remains
-        && let Err(error) = journal(shared, id, |alloc| alloc.network_remains = remains).await
-    {
-        tracing::error!(alloc = %id, error, "what is left of a network was not journalled");
+    if remains != alloc.network_remains {
+        shared.board.note_alloc(id, |alloc| alloc.network_remains = remains);
     }
 }
 
