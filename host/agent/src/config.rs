@@ -63,6 +63,8 @@ pub struct AgentConfig {
     pub fingerprint_interval: Duration,
     /// How often containers are looked for that belong to no task.
     pub sweep_interval: Duration,
+    /// Namespaces kept ready for allocations to come, for each driver that makes them itself.
+    pub spare_namespaces: usize,
     /// Ended allocations kept for each job, the newest first.
     pub kept_allocations: usize,
     /// Identity of this boot of the machine; none when unknown (every start then counts as the same boot).
@@ -89,6 +91,7 @@ impl AgentConfig {
             max_kill_timeout: Duration::from_secs(30),
             fingerprint_interval: Duration::from_secs(30),
             sweep_interval: Duration::from_secs(300),
+            spare_namespaces: 2,
             kept_allocations: 50,
             boot_id: machine::boot_id(),
         }

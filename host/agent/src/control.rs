@@ -142,7 +142,7 @@ impl Shared {
         let wanted = job.task_groups.iter().any(|group| group.name == alloc.group && alloc.index < group.count);
         let live = !alloc.finished && alloc.desired == Desired::Run;
         let successor = (live && wanted && !job.stop)
-            .then(|| self.new_alloc(&job, &evaluation.id, &alloc.group, alloc.index, Some(alloc.id.clone())))
+            .then(|| self.new_alloc(&job, &evaluation.id, &alloc.group, alloc.index, Some(alloc.id.clone()), &[]))
             .flatten()
             // It starts when the other is gone.
             .map(|successor| Allocation { cores: alloc.cores.clone(), ..successor });

@@ -13,7 +13,10 @@ use longshore_core::{
 };
 
 use crate::{
-    alloc::network::{is_own, tear_down_remains},
+    alloc::{
+        network::{is_own, tear_down_remains},
+        spare,
+    },
     shared::Shared,
 };
 
@@ -89,5 +92,6 @@ pub(crate) async fn keep_looking(shared: &Shared) {
         let concerns = shared.board.allocs("").iter().any(own);
         shared.health.found(shared.obstacles().await, concerns);
         tear_down_remains(shared).await;
+        spare::remove_leaving(shared).await;
     }
 }

@@ -1,6 +1,9 @@
 //! What the journal says should run, taken up again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 use longshore_core::caller::{AllocId, TaskId};
@@ -33,6 +36,11 @@ pub(crate) async fn restore(shared: &Arc<Shared>, mut loaded: Loaded) -> Result<
         shared.board.put_evaluation(evaluation);
     }
     let mut open = Vec::new();
+    let taken: BTreeSet<AllocId> = loaded.allocs.iter().map(|record| record.id.clone()).collect();
+    let (taken, left): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut loaded.spares).into_iter().partition(|spare| taken.contains(&spare.id));
+    shared.board.journal().write_lazily(taken.iter().map(|spare| Write::forget_spare(&spare.id)).collect());
+    shared.spares.inherit(left);
     for record in std::mem::take(&mut loaded.allocs) {
         let Some((alloc, progress)) = restore_alloc(shared, record, &mut loaded, rebooted) else { continue };
         shared.board.put_alloc(alloc.clone());
@@ -146,7 +154,9 @@ async fn sweep(shared: &Shared, forgotten: Vec<String>) {
 /// Has the engine's containers removed that belong to no allocation that goes on, every few minutes.
 async fn sweep_containers(shared: &Shared) {
     let Some(containers) = &shared.backends.containers else { return };
-    let is_known = |id: &TaskId| shared.board.alloc(&id.alloc).is_some_and(|alloc| !alloc.finished);
+    let is_known = |id: &TaskId| {
+        shared.board.alloc(&id.alloc).is_some_and(|alloc| !alloc.finished) || shared.spares.keeps(&id.alloc)
+    };
     loop {
         tokio::time::sleep(shared.config.sweep_interval).await;
         // An engine that is away has its own place in the drivers' health.

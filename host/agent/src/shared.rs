@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     AgentConfig, AgentError, AgentStore, ControlError, DriverStatus, Node,
-    alloc::{self, AllocControl},
+    alloc::{self, AllocControl, spare::Spares},
     board::Board,
     health::HealthBoard,
     reconcile,
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) drivers: Arc<dyn Drivers>,
     pub(crate) health: HealthBoard,
     pub(crate) clock: Clock,
+    /// Namespaces for allocations to come.
+    pub(crate) spares: Spares,
     /// One decision about jobs at a time.
     pub(crate) deciding: tokio::sync::Mutex<()>,
     runners: Mutex<BTreeMap<AllocId, Arc<AllocControl>>>,
@@ -64,6 +66,7 @@ impl Shared {
             drivers,
             health: HealthBoard::default(),
             clock: Clock::new(),
+            spares: Spares::default(),
             deciding: tokio::sync::Mutex::default(),
             runners: Mutex::default(),
             purging: Mutex::default(),
@@ -75,14 +78,17 @@ impl Shared {
         shared.spawn(async move { crate::health::keep_looking(&looker).await });
         let looker = shared.clone();
         shared.spawn(async move { alloc::network::keep_looking(&looker).await });
+        let keeper = shared.clone();
+        shared.spawn(async move { alloc::spare::keep(&keeper).await });
         Ok(shared)
     }
 
-    /// Ends all supervision and waits until it has ended.
+    /// Ends all supervision, waits until it has ended, and removes what nobody has a use for any more.
     pub(crate) async fn shutdown(&self) {
         self.closing.cancel();
         self.work.close();
         self.work.wait().await;
+        alloc::spare::remove_all(self).await;
     }
 
     /// Ends all supervision when the agent's last handle goes.

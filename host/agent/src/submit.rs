@@ -14,6 +14,7 @@ use crate::{
     alloc::{
         cores, dir, network, ports,
         runner::{self, Progress},
+        spare,
     },
     board::{self, JobEntry},
     check,
@@ -147,9 +148,8 @@ impl Shared {
             .collect();
         let mut made = Vec::new();
         for (group, index, previous) in &changes.make {
-            let Some(mut alloc) = self.new_alloc(&shared_job, eval_id, group, *index, previous.clone()) else {
-                continue;
-            };
+            let alloc = self.new_alloc(&shared_job, eval_id, group, *index, previous.clone(), &made);
+            let Some(mut alloc) = alloc else { continue };
             let ports = match self.reserve_cores(&alloc, changes, &made) {
                 Ok(cores) => {
                     alloc.cores = cores;
@@ -216,7 +216,8 @@ impl Shared {
         }
     }
 
-    /// An allocation that nobody knows yet.
+    /// An allocation that nobody knows yet, nor those that are `made` with it: of a namespace that was made in advance
+    /// if there is one for it.
     pub(crate) fn new_alloc(
         &self,
         job: &Arc<Job>,
@@ -224,9 +225,12 @@ impl Shared {
         group_name: &str,
         index: u32,
         previous: Option<AllocId>,
+        made: &[Allocation],
     ) -> Option<Allocation> {
         let group = job.task_groups.iter().find(|group| group.name == group_name)?;
-        let id = AllocId(crate::id::uuid());
+        let spare = spare::driver_of(self, group).and_then(|driver| self.spares.offer(&driver, made));
+        let (id, network_handle) = spare.unzip();
+        let id = id.unwrap_or_else(|| AllocId(crate::id::uuid()));
         let mut tasks = BTreeMap::new();
         let mut task_dirs = BTreeMap::new();
         for task in &group.tasks {
@@ -250,7 +254,7 @@ impl Shared {
             finished: false,
             network_mode: network_mode(group),
             network: None,
-            network_handle: None,
+            network_handle,
             network_remains: false,
             ports: Vec::new(),
             cores: BTreeMap::new(),
@@ -268,6 +272,9 @@ impl Shared {
     /// Begins an allocation that is journalled.
     pub(crate) fn begin(self: &Arc<Self>, alloc: Allocation, prepared: BTreeMap<String, Launch>) {
         self.board.put_alloc(alloc.clone());
+        if self.spares.take(&alloc.id) {
+            self.board.journal().write_lazily(vec![Write::forget_spare(&alloc.id)]);
+        }
         runner::launch(self, &alloc, Progress { prepared, ..Progress::default() });
     }
 }

@@ -232,6 +232,9 @@ pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> Agen
         agent.datacenter.clone_from(datacenter);
     }
     agent.host_ip = machine.ports.host_ip;
+    if let Some(count) = config.network.spare_pause_containers {
+        agent.spare_namespaces = count.into();
+    }
     if let Some(period) = config.docker.gc.dangling_containers.period {
         agent.sweep_interval = period;
     }

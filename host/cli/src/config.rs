@@ -132,6 +132,9 @@ pub struct Network {
     pub cni_path: Option<String>,
     /// Configurations of CNI networks; /opt/cni/config unless given.
     pub cni_config_dir: Option<PathBuf>,
+    /// Pause containers kept ready for groups in mode `bridge`, for each driver that makes some, from its first such
+    /// group on; 2 unless given, 0 for none.
+    pub spare_pause_containers: Option<u8>,
 }
 
 impl Network {
@@ -317,7 +320,10 @@ mod tests {
             }
             docker { endpoint = "unix:///run/other.sock" }
             ports { reserved_ports = "22,80" }
-            network { bridge_network_subnet = "10.9.0.0/16" }
+            network {
+              bridge_network_subnet  = "10.9.0.0/16"
+              spare_pause_containers = 0
+            }
             host_network "public" { address = "10.0.0.7" }
             http_engine "engine" { unix = "/run/engine.sock" }
             http_engine "remote" { tcp = "10.0.0.8:80" }
@@ -333,6 +339,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.datacenter.as_deref(), Some("lab"));
         assert_eq!(config.ports.max_dynamic_port, 32_000);
+        assert_eq!(config.network.spare_pause_containers, Some(0));
         assert_eq!(config.host_network["public"].address, Some("10.0.0.7".parse().unwrap()));
         assert_eq!(config.http_engine["engine"], HttpEngine::Unix("/run/engine.sock".into()));
         assert_eq!(config.http_engine["remote"], HttpEngine::Tcp("10.0.0.8:80".into()));
@@ -392,6 +399,7 @@ mod tests {
             ("network {\n  bridge_network_name = \"much-too-long-a-name\"\n}", &["1 to 15 letters"]),
             ("driver \"x\" {\n  grants = [\"http:lxd\"]\n}", &["http:lxd", "names no engine", "http_engine"]),
             ("http_engine \"lxd\" {\n  port = 1\n}", &["agent.hcl:1:1", "http_engine.lxd", "`port`", "`unix`"]),
+            ("network {\n  spare_pause_containers = -1\n}", &["agent.hcl:2:3", "-1"]),
             ("http = {", &["agent.hcl", "line 1"]),
         ];
         for (text, expected) in table {

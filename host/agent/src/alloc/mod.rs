@@ -1,4 +1,5 @@
-//! Allocations: a group's tasks, their directory, their ports, their cores, their networks, their order.
+//! Allocations: a group's tasks, their directory, their ports, their cores, their networks (some
+//! begun in advance), their order.
 
 pub(crate) mod cores;
 pub(crate) mod dir;
@@ -8,6 +9,7 @@ pub(crate) mod network;
 pub(crate) mod order;
 pub(crate) mod ports;
 pub(crate) mod runner;
+pub(crate) mod spare;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -14,7 +14,7 @@ use longshore_core::{
 };
 use longshore_job::model::TaskGroup;
 
-use super::{env, etc};
+use super::{env, etc, spare};
 use crate::{Allocation, interpolate::Variables, shared::Shared, task::launch::resolver};
 
 /// How often it is looked whether somebody took away what networks share.
@@ -45,6 +45,9 @@ pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String
         before: alloc.network.clone(),
         cni_args: cni_args(shared, &alloc),
     };
+    if let Some(driver) = group(&alloc).and_then(|group| spare::driver_of(shared, group)) {
+        shared.spares.want(&driver);
+    }
     let network =
         networks.create(&plan).await.map_err(|error| format!("failed to create network for alloc: {error}"))?;
     let is_new = alloc.network.as_ref() != Some(&network);

@@ -35,6 +35,8 @@ pub(crate) enum Table {
     Evaluations,
     /// Allocations.
     Allocs,
+    /// Namespaces of allocations to come.
+    Spares,
     /// Where each task is.
     Tasks,
     /// Tasks as they were given to their drivers.
@@ -46,12 +48,13 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Meta,
         Self::Jobs,
         Self::Submissions,
         Self::Evaluations,
         Self::Allocs,
+        Self::Spares,
         Self::Tasks,
         Self::Snapshots,
         Self::LogPositions,
@@ -65,6 +68,7 @@ impl Table {
             Self::Submissions => "submissions",
             Self::Evaluations => "evaluations",
             Self::Allocs => "allocs",
+            Self::Spares => "spares",
             Self::Tasks => "tasks",
             Self::Snapshots => "snapshots",
             Self::LogPositions => "log_positions",

@@ -19,7 +19,7 @@ use thiserror::Error;
 #[cfg(test)]
 pub(crate) use journal::Crash;
 pub(crate) use journal::{Journal, Pending, Table, Write};
-pub(crate) use records::{AllocRecord, Loaded, LogPosition, RunPhase, TaskRecord};
+pub(crate) use records::{AllocRecord, Loaded, LogPosition, RunPhase, SpareRecord, TaskRecord};
 pub(crate) use relay::{EventRelay, EventTarget};
 
 use driver_state::JournalledState;

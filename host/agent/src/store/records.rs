@@ -55,6 +55,15 @@ pub(crate) struct AllocRecord {
     pub(crate) create_index: u64,
 }
 
+/// A namespace made in advance. Written before it is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SpareRecord {
+    /// The allocation it will belong to.
+    pub(crate) id: AllocId,
+    /// Who makes it.
+    pub(crate) driver: String,
+}
+
 /// How far the agent got with one task. Written before each step, so that after a crash the step is known
 /// to have been begun, done or neither.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -113,6 +122,7 @@ pub(crate) struct Loaded {
     /// Ids of jobs to be forgotten once they have ended.
     pub(crate) purging: Vec<String>,
     pub(crate) allocs: Vec<AllocRecord>,
+    pub(crate) spares: Vec<SpareRecord>,
     /// By `<alloc>/<task>`.
     pub(crate) tasks: BTreeMap<String, TaskRecord>,
     /// By `<alloc>/<task>`.
@@ -135,6 +145,7 @@ impl Loaded {
             submissions: decode(tables.take(Table::Submissions), path)?.into_iter().collect(),
             evaluations: values(decode(tables.take(Table::Evaluations), path)?),
             allocs: values(decode(tables.take(Table::Allocs), path)?),
+            spares: values(decode(tables.take(Table::Spares), path)?),
             tasks: decode(tables.take(Table::Tasks), path)?.into_iter().collect(),
             snapshots: decode(tables.take(Table::Snapshots), path)?.into_iter().collect(),
             log_positions: decode(tables.take(Table::LogPositions), path)?.into_iter().collect(),
@@ -213,6 +224,15 @@ impl Write {
 
     pub(crate) fn alloc(alloc: &AllocRecord) -> Self {
         Self::put(Table::Allocs, &alloc.id.0, encode(alloc))
+    }
+
+    pub(crate) fn spare(spare: &SpareRecord) -> Self {
+        Self::put(Table::Spares, &spare.id.0, encode(spare))
+    }
+
+    /// It is gone, or an allocation's.
+    pub(crate) fn forget_spare(id: &AllocId) -> Self {
+        Self::remove(Table::Spares, &id.0)
     }
 
     pub(crate) fn task(id: &TaskId, record: &TaskRecord) -> Self {

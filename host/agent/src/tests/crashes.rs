@@ -6,7 +6,10 @@ use longshore_core::workload::ExitStatus;
 use longshore_fake::Effect;
 use tokio::{runtime::Runtime, sync::oneshot};
 
-use super::world::{World, eventually, kinds, submit, until, until_finished, until_running, web};
+use super::{
+    spares,
+    world::{World, bridged, eventually, kinds, submit, until, until_finished, until_running, web},
+};
 use crate::{Agent, AgentStore, SubmitOptions, TaskPhase, store::Crash};
 
 /// More than any scenario here has journal writes.
@@ -66,7 +69,7 @@ fn put_right(world: &World, what: &str) {
 
 async fn clean_up(world: &World, agent: Agent, what: &str) {
     agent.drain().await.unwrap();
-    eventually(what, || agent.job("web").is_none()).await;
+    eventually(what, || agent.jobs("").is_empty()).await;
     assert_eq!(world.fake.present(), Vec::<String>::new(), "{what}: nothing may be left");
     assert_eq!(world.alloc_dirs(), 0, "{what}: no directory may be left");
     agent.shutdown().await;
@@ -138,6 +141,40 @@ fn while_a_job_stops() {
             runtime().block_on(async {
                 let agent = world.agent().await;
                 clean_up(&world, agent, &what).await;
+            });
+        }
+        assert!((2..MOST_STEPS).contains(&steps), "{steps} steps were tried");
+    }
+}
+
+#[test]
+fn while_namespaces_are_made_in_advance_and_taken() {
+    for written in [false, true] {
+        let mut steps = 0;
+        for after in 0..MOST_STEPS {
+            let mut world = World::with_holders();
+            let fake = world.fake.clone();
+            let died = die_after(&world, after, written, false, |agent| async move {
+                let ids = submit(&agent, bridged()).await;
+                until_running(&agent, &ids[0]).await;
+                spares::are_there(&fake, 1, 2).await;
+                let more = submit(&agent, spares::named("more")).await;
+                until_running(&agent, &more[0]).await;
+                spares::are_there(&fake, 2, 2).await;
+            });
+            if !died {
+                break;
+            }
+            steps += 1;
+            let what = format!("spares, after {after}, written {written}");
+            world.spares = 0;
+            runtime().block_on(async {
+                let agent = world.agent().await;
+                let allocations = agent.allocations("").len();
+                spares::are_there(&world.fake, allocations, 0).await;
+                eventually(&what, || world.alloc_dirs() == allocations).await;
+                clean_up(&world, agent, &what).await;
+                assert!(spares::journalled(&world).is_empty(), "{what}");
             });
         }
         assert!((2..MOST_STEPS).contains(&steps), "{steps} steps were tried");

@@ -11,12 +11,13 @@ use longshore_core::{
     caller::{Caller, DriverName, TaskScope},
     container::{ContainerNetwork, ContainerSpec, Containers},
     driver::{
-        Capabilities, Description, Driver, DriverError, DriverInfo, Drivers, Fingerprint, Health, Observation,
-        StartError, Started, StopRequest, Task, TaskStatus, Watch,
+        Capabilities, CreatedNetwork, Description, Driver, DriverError, DriverInfo, Drivers, Fingerprint, Health,
+        NetworkRequest, Observation, StartError, Started, StopRequest, Task, TaskStatus, Watch,
     },
     error::HostError,
     exec::{ExecRequest, ExecSession},
     grant::Grants,
+    network::Holder,
     workload::{Limits, RunState, Usage},
 };
 use serde_json::json;
@@ -40,8 +41,9 @@ pub(super) struct TestDriver {
 pub(super) const NAME: &str = "docker";
 
 impl TestDriver {
-    pub(super) fn new(backends: &Backends) -> Arc<Self> {
-        let capabilities = Capabilities { signals: true, exec: true, ..Capabilities::default() };
+    /// `network`: whether it makes namespaces itself.
+    pub(super) fn new(backends: &Backends, network: bool) -> Arc<Self> {
+        let capabilities = Capabilities { signals: true, exec: true, network, ..Capabilities::default() };
         let description = Description {
             name: NAME.into(),
             version: "0.1.0".into(),
@@ -120,10 +122,15 @@ impl TestDriver {
     }
 
     async fn create(&self, task: &Task) -> Result<Started, HostError> {
-        let caller = Self::caller(task);
+        let name = format!("{}-{}", task.id.task, task.id.alloc);
+        let image = task.config["image"].as_str().unwrap_or_default();
+        Ok(started(&self.run(&Self::caller(task), name, image).await?))
+    }
+
+    async fn run(&self, caller: &Caller, name: String, image: &str) -> Result<String, HostError> {
         let spec = ContainerSpec {
-            name: format!("{}-{}", task.id.task, task.id.alloc),
-            image: task.config["image"].as_str().unwrap_or_default().into(),
+            name,
+            image: image.into(),
             entrypoint: Vec::new(),
             command: Vec::new(),
             env: Vec::new(),
@@ -137,9 +144,19 @@ impl TestDriver {
             limits: Limits::default(),
             engine_options: None,
         };
-        let id = self.containers.create(&caller, &spec).await?;
-        self.containers.start(&caller, &id).await?;
-        Ok(started(&id))
+        let id = self.containers.create(caller, &spec).await?;
+        self.containers.start(caller, &id).await?;
+        Ok(id)
+    }
+
+    async fn remove_all(&self, caller: &Caller) -> Result<(), HostError> {
+        for found in self.containers.list(caller).await? {
+            if found.state == RunState::Running {
+                self.containers.stop(caller, &found.id, None, 0).await?;
+            }
+            self.containers.remove(caller, &found.id).await?;
+        }
+        Ok(())
     }
 }
 
@@ -190,14 +207,7 @@ impl Driver for TestDriver {
 
     async fn destroy(&self, task: &Task, _handle: Option<&[u8]>) -> Result<(), DriverError> {
         self.fault("destroy")?;
-        let caller = Self::caller(task);
-        for found in self.containers.list(&caller).await.map_err(refused("destroy"))? {
-            if found.state == RunState::Running {
-                self.containers.stop(&caller, &found.id, None, 0).await.map_err(refused("destroy"))?;
-            }
-            self.containers.remove(&caller, &found.id).await.map_err(refused("destroy"))?;
-        }
-        Ok(())
+        self.remove_all(&Self::caller(task)).await.map_err(refused("destroy"))
     }
 
     async fn inspect(&self, _task: &Task, _handle: &[u8]) -> Result<TaskStatus, DriverError> {
@@ -222,6 +232,23 @@ impl Driver for TestDriver {
     async fn poll(&self, _task: &Task, _handle: &[u8]) -> Result<Observation, DriverError> {
         Err(DriverError::Unsupported { driver: NAME.into(), interface: "poll" })
     }
+
+    async fn create_network(&self, request: &NetworkRequest) -> Result<CreatedNetwork, DriverError> {
+        self.fault("create_network")?;
+        let name = format!("init-{}", request.alloc);
+        let holder = self.run(&acting(request), name, "web:1").await.map_err(refused("create_network"))?;
+        let handle = holder.as_bytes().to_vec();
+        Ok(CreatedNetwork { holder: Holder::Container(holder), namespace_path: None, handle })
+    }
+
+    async fn destroy_network(&self, request: &NetworkRequest, _handle: Option<&[u8]>) -> Result<(), DriverError> {
+        self.fault("destroy_network")?;
+        self.remove_all(&acting(request)).await.map_err(refused("destroy_network"))
+    }
+}
+
+fn acting(request: &NetworkRequest) -> Caller {
+    Caller { driver: DriverName(NAME.into()), task: Some(request.scope()) }
 }
 
 /// A set of one driver.

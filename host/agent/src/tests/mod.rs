@@ -5,5 +5,6 @@ mod driver;
 mod faults;
 mod lives;
 mod networks;
+mod spares;
 mod updates;
 mod world;

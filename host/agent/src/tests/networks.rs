@@ -2,15 +2,8 @@
 
 use longshore_core::error::HostError;
 use longshore_fake::Effect;
-use longshore_job::model::Job;
 
-use super::world::{World, eventually, submit, until, until_finished, until_running, web};
-
-fn bridged() -> Job {
-    let mut job = web();
-    job.task_groups[0].networks[0].mode = "bridge".into();
-    job
-}
+use super::world::{World, bridged, eventually, submit, until, until_finished, until_running};
 
 fn count(world: &World, call: &str) -> usize {
     world.fake.calls().iter().filter(|made| *made == call).count()

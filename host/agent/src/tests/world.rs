@@ -16,15 +16,26 @@ pub(super) struct World {
     pub(super) fake: Fake,
     pub(super) driver: Arc<TestDriver>,
     pub(super) boot: String,
+    /// Namespaces its agents keep ready.
+    pub(super) spares: usize,
     data: tempfile::TempDir,
 }
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with_driver(false)
+    }
+
+    /// Its driver makes namespaces itself.
+    pub(super) fn with_holders() -> Self {
+        Self::with_driver(true)
+    }
+
+    fn with_driver(network: bool) -> Self {
         let fake = Fake::new();
         fake.add_image("web:1");
-        let driver = TestDriver::new(&fake.backends());
-        Self { fake, driver, boot: "boot-1".into(), data: tempfile::tempdir().unwrap() }
+        let driver = TestDriver::new(&fake.backends(), network);
+        Self { fake, driver, boot: "boot-1".into(), spares: 2, data: tempfile::tempdir().unwrap() }
     }
 
     pub(super) fn store(&self) -> AgentStore {
@@ -43,6 +54,8 @@ impl World {
         let config = AgentConfig {
             boot_id: Some(self.boot.clone()),
             kept_allocations: 3,
+            spare_namespaces: self.spares,
+            sweep_interval: Duration::from_millis(100),
             host_env: Default::default(),
             ..AgentConfig::new(self.data.path())
         };
@@ -69,6 +82,13 @@ impl World {
     pub(super) fn data(&self) -> &std::path::Path {
         self.data.path()
     }
+}
+
+/// The same as [`web`] in a network of its own.
+pub(super) fn bridged() -> Job {
+    let mut job = web();
+    job.task_groups[0].networks[0].mode = "bridge".into();
+    job
 }
 
 /// A job of one group "g" with one task "web", restarted at once.
