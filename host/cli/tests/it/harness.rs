@@ -130,6 +130,13 @@ impl Station {
         agent.wait().unwrap();
     }
 
+    /// Ends the agent as its operator would.
+    pub fn end(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        terminate(&agent);
+        assert!(agent.wait().unwrap().success());
+    }
+
     /// What the agent said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()

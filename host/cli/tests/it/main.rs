@@ -21,5 +21,6 @@ mod podman;
 mod qemu;
 mod raw_exec;
 mod refusals;
+mod spares;
 mod tcp;
 mod wasm;

@@ -220,7 +220,7 @@ job "mixed" {{
     )
 }
 
-fn holder(alloc: &str) -> Option<String> {
+pub fn holder(alloc: &str) -> Option<String> {
     let out = run("docker", &["ps", "-q", "--no-trunc", "--filter", &format!("name=longshore_init_{alloc}")]).ok();
     out.lines().next().map(str::to_owned)
 }
