@@ -3,6 +3,7 @@
 //!
 //! It is not part of CI: numbers are for people, and machines are noisy.
 
+mod bridge;
 mod containers;
 mod jobs;
 mod memory;
@@ -52,6 +53,7 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     let image = engine.busybox_image(workspace, tasks::IMAGE)?;
     let mut rows = operation::rows(workspace, &program)?;
     rows.extend(tasks::rows(workspace, &program, &engine)?);
+    rows.extend(bridge::rows(&program, &engine)?);
     rows.extend(containers::rows(&program, &engine)?);
     rows.extend(memory::rows(&program)?);
     rows.extend(jobs::rows(workspace)?);

@@ -41,7 +41,7 @@ pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine) -> Outcome<V
 }
 
 /// Both sides in turn, so that the machine's mood falls on both; medians.
-fn pairs(
+pub fn pairs(
     mut ours: impl FnMut(u16) -> Outcome<Duration>,
     mut peer: impl FnMut(u16) -> Outcome<Duration>,
 ) -> Outcome<(Duration, Duration)> {
@@ -53,12 +53,12 @@ fn pairs(
     Ok((median(a), median(b)))
 }
 
-fn free_port() -> Outcome<u16> {
+pub fn free_port() -> Outcome<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").doing(|| "no free port".into())?;
     Ok(listener.local_addr().doing(|| "no free port".into())?.port())
 }
 
-fn submitted(agent: &mut Agent, job: &Value) -> Outcome<Duration> {
+pub fn submitted(agent: &mut Agent, job: &Value) -> Outcome<Duration> {
     let begun = Instant::now();
     agent.submit(job)?;
     // A published port is reached at the machine's address, not at 127.0.0.1.
@@ -68,7 +68,7 @@ fn submitted(agent: &mut Agent, job: &Value) -> Outcome<Duration> {
     Ok(time)
 }
 
-fn engine_by_hand(engine: &Engine, port: u16) -> Outcome<Duration> {
+pub fn engine_by_hand(engine: &Engine, port: u16) -> Outcome<Duration> {
     let create = json!({
         "Image": IMAGE,
         "Cmd": ["httpd", "-f", "-p", "80", "-h", "/www"],
@@ -113,7 +113,7 @@ fn at(port: u16) -> Endpoint {
     Endpoint::Tcp(format!("127.0.0.1:{port}"))
 }
 
-fn docker_job(port: u16) -> Value {
+pub fn docker_job(port: u16) -> Value {
     let config =
         json!({"image": IMAGE, "command": "httpd", "args": ["-f", "-p", "80", "-h", "/www"], "ports": ["http"]});
     job("docker", &config, json!([{"Label": "http", "Value": port, "To": 80}]), 1)

@@ -1,0 +1,93 @@
+//! A Docker task in a network of its group's own, whose pause container is there before it.
+
+use super::{Row, tasks};
+use crate::agent::Agent;
+use crate::failure::{Doing, Failure, Outcome};
+use crate::run::{Run, pause};
+use crate::setup::engine::Engine;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The bridge of the agent that is measured.
+const BRIDGE: &str = "lsbench";
+/// Pause containers it keeps ready.
+const SPARES: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Start and memory.
+pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
+    let _traces = Traces;
+    let config = format!(
+        "network {{\n  bridge_network_name = {BRIDGE:?}\n  bridge_network_subnet = \"10.212.0.0/24\"\n  \
+         spare_pause_containers = {SPARES}\n}}\n"
+    );
+    let mut agent = Agent::start(program, "bench-bridge", &config)?;
+    // They are kept from the first such group on.
+    tasks::submitted(&mut agent, &job(tasks::free_port()?))?;
+    let ours = |port| {
+        ready(&agent_id(&agent)?, engine)?;
+        tasks::submitted(&mut agent, &job(port))
+    };
+    let (bridge, by_hand) = tasks::pairs(ours, |port| tasks::engine_by_hand(engine, port))?;
+    let spares = ready(&agent_id(&agent)?, engine)?;
+    let memory: Outcome<Vec<u64>> = spares.iter().map(|id| memory(engine, id)).collect();
+    let most = memory?.into_iter().max().unwrap_or_default();
+    Ok(vec![
+        Row::times("Docker task in mode bridge, submit → port answers", bridge, "`docker run -p`", by_hand, "≤ 0.5×"),
+        Row::alone("pause container kept ready, proportional set size", format!("{most} KiB"), "≤ 1 MiB"),
+    ])
+}
+
+fn job(port: u16) -> Value {
+    let mut job = tasks::docker_job(port);
+    job["Job"]["TaskGroups"][0]["Networks"][0]["Mode"] = "bridge".into();
+    job
+}
+
+fn agent_id(agent: &Agent) -> Outcome<String> {
+    let nodes = agent.json("/v1/nodes")?;
+    nodes[0]["ID"].as_str().map(str::to_owned).ok_or_else(|| Failure::new("the agent names no node"))
+}
+
+/// Waits until all that are kept ready are, and nothing else of the agent runs; answers their ids.
+fn ready(agent: &str, engine: &Engine) -> Outcome<Vec<String>> {
+    let filters = json!({"label": [format!("longshore.agent={agent}")]}).to_string();
+    let path = format!("/containers/json?filters={}", filters.replace('"', "%22"));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let running = tasks::call(engine, "GET", &path, &[])?;
+        let ids: Vec<_> =
+            running.as_array().into_iter().flatten().filter_map(|one| Some(one["Id"].as_str()?.to_owned())).collect();
+        if ids.len() == SPARES {
+            return Ok(ids);
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!("{} containers are ready, not {SPARES}, after {PATIENCE:?}", ids.len())));
+        }
+        pause(Duration::from_millis(20))?;
+    }
+}
+
+/// What a container's first process keeps in memory, KiB. The engine's shim beside it is the engine's own.
+fn memory(engine: &Engine, id: &str) -> Outcome<u64> {
+    let seen = tasks::call(engine, "GET", &format!("/containers/{id}/json"), &[])?;
+    let path = format!("/proc/{}/smaps_rollup", seen["State"]["Pid"]);
+    let text = fs::read_to_string(&path).doing(|| format!("cannot read {path}"))?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kib.ok_or_else(|| Failure::new(format!("{path} has no Pss")))
+}
+
+/// What the bridge leaves on this machine. Dropped behind its agent, it is gone.
+struct Traces;
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        let script = "nft delete table inet longshore_$0; ip link delete $0
+            iptables -S DOCKER-USER | grep \"longshore_$0: \" | sed 's/^-A/iptables -D/' | sh";
+        if let Err(failure) = Run::new("sh").args(&["-c", script, BRIDGE]).check() {
+            eprintln!("cleaning up: {failure}");
+        }
+    }
+}
