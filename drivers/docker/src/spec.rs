@@ -114,9 +114,14 @@ fn labels(given: &Given) -> Vec<longshore_sdk::KeyValue> {
 
 /// Whether a name fits a pattern, in which `*` stands for any text.
 fn matches(pattern: &str, name: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
-    let Some(rest) = name.strip_prefix(before) else { return false };
-    (0..=rest.len()).any(|skipped| matches(after, &rest[skipped..]))
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut left) = name.strip_prefix(first).and_then(|left| left.strip_suffix(last)) else { return false };
+    middle.split('*').all(|part| {
+        let found = left.split_once(part);
+        left = found.map_or(left, |(_, after)| after);
+        found.is_some()
+    })
 }
 
 #[cfg(test)]
@@ -195,12 +200,13 @@ mod tests {
             let names = made.iter().map(|label| label.key.strip_prefix(LABEL_PREFIX).unwrap().to_owned());
             names.collect::<Vec<_>>().join(" ")
         };
-        let table: [(&[&str], &str); 5] = [
+        let table: [(&[&str], &str); 6] = [
             (&[], "alloc_id"),
             (&["job_id"], "alloc_id job_id"),
             (&["job*"], "alloc_id job_name job_id"),
             (&["task_*"], "alloc_id task_group_name task_name"),
             (&["*_id", "nothing"], "alloc_id job_id node_id"),
+            (&["ü*", "*é*id", "j*_*d"], "alloc_id job_id"),
         ];
         for (patterns, expected) in table {
             assert_eq!(told(patterns), expected, "{patterns:?}");

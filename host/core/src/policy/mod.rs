@@ -171,10 +171,15 @@ fn cap_name(cap: &str) -> String {
 }
 
 /// Whether a text fits a pattern, in which `*` stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
-    let Some(rest) = text.strip_prefix(before) else { return false };
-    rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| fits(after, &rest[at..]))
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut left) = text.strip_prefix(first).and_then(|left| left.strip_suffix(last)) else { return false };
+    middle.split('*').all(|part| {
+        let found = left.split_once(part);
+        left = found.map_or(left, |(_, after)| after);
+        found.is_some()
+    })
 }
 
 /// A refusal: what is not allowed, and what would allow it.

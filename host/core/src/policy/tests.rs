@@ -457,3 +457,25 @@ fn components_meet_policy() {
         expect(Policy::default().check_component(&wanted, &scope), words, &(namespace, path, listen));
     }
 }
+
+#[test]
+fn a_star_stands_for_any_text() {
+    for (pattern, text, expected) in [
+        ("*", "dc1", true),
+        ("*", "", true),
+        ("dc1", "dc1", true),
+        ("dc*", "dc1", true),
+        ("*-1", "eu-1", true),
+        ("eu*1", "eu-west-1", true),
+        ("a*b*c", "a-b-b-c", true),
+        ("**é*", "café", true),
+        ("ü*", "über", true),
+        ("aba*ba", "aba", false),
+        ("a*c*b", "a-b-c", false),
+        ("dc1", "dc12", false),
+        ("us*", "eu", false),
+        ("", "dc1", false),
+    ] {
+        assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+    }
+}
