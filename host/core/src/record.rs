@@ -19,6 +19,12 @@ pub enum Level {
     Error,
 }
 
+/// Annotation of an event that tells how far something is: how much is done.
+pub const PROGRESS: &str = "progress";
+/// Annotation of such an event: how much is to be done; 0 when that is not known. An event with it takes the place of
+/// the one before it, if that has it, too.
+pub const PROGRESS_TOTAL: &str = "progress_total";
+
 /// Where events of a task go. Never blocks; what cannot be kept is dropped with a log line.
 pub trait EventSink: Send + Sync {
     /// Adds an event of type `Driver` to a task.

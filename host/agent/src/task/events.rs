@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use longshore_core::workload::ExitStatus;
+use longshore_core::{record::PROGRESS_TOTAL, workload::ExitStatus};
 use longshore_job::model::format_duration;
 
 use crate::status::{TaskEvent, TaskState};
@@ -13,8 +13,12 @@ use crate::status::{TaskEvent, TaskState};
 /// Events kept for each task.
 const KEPT: usize = 10;
 
-/// Adds an event; past the tenth the oldest goes.
+/// Adds an event; past the tenth the oldest goes. Of reports of progress only the newest is kept.
 pub(crate) fn push(state: &mut TaskState, event: TaskEvent) {
+    let reports = |event: &TaskEvent| event.details.contains_key(PROGRESS_TOTAL);
+    if reports(&event) && state.events.last().is_some_and(reports) {
+        state.events.pop();
+    }
     if state.events.len() >= KEPT {
         state.events.remove(0);
     }
@@ -130,4 +134,25 @@ pub(crate) fn main_tasks_dead() -> TaskEvent {
 pub(crate) fn shutdown_delay(delay: Duration) -> TaskEvent {
     let text = format!("Waiting for shutdown_delay of {} before killing the task.", format_duration(delay));
     event("Waiting for shutdown delay", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_events_are_kept_and_one_report_of_progress() {
+        let mut state = TaskState::default();
+        push(&mut state, received());
+        for number in 1..=20 {
+            let done = BTreeMap::from([(PROGRESS_TOTAL.to_owned(), "20".to_owned())]);
+            push(&mut state, driver(&format!("{number} of 20"), &done));
+        }
+        let told: Vec<_> = state.events.iter().map(|event| event.message.as_str()).collect();
+        assert_eq!(told, ["Task received by client", "20 of 20"]);
+        for number in 0..20 {
+            push(&mut state, waiting(&number.to_string()));
+        }
+        assert_eq!((state.events.len(), state.events[0].message.as_str()), (10, "10"));
+    }
 }

@@ -1,5 +1,6 @@
 //! `longshore job …`
 
+mod bars;
 mod file;
 mod fmt;
 mod import;

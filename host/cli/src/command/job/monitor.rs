@@ -1,22 +1,22 @@
 //! Watching a job's allocations until they run or fail, telling each event as it happens.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use longshore_agent::api::document::{AllocStub, Allocation};
 use longshore_job::model::Job;
 
+use super::bars::{Bars, Report};
 use crate::{
     client::{Client, segment},
     failure::{Failure, Outcome},
-    output, terminal,
+    output,
 };
 
 /// Watches one version of a job.
 pub struct Monitor<'a> {
     client: &'a Client,
     job: Job,
-    spinner: ProgressBar,
+    bars: Bars,
     /// Events told so far, by allocation and task.
     told: BTreeMap<(String, String), i64>,
 }
@@ -30,16 +30,10 @@ enum Verdict {
 }
 
 impl<'a> Monitor<'a> {
-    /// Watches a job as the agent has it now. On a terminal with a spinner, elsewhere with a line an event.
+    /// Watches a job as the agent has it now. On a terminal with a spinner and bars, elsewhere with a line an event.
     pub async fn new(client: &'a Client, id: &str) -> Outcome<Self> {
         let job: Job = client.get(&format!("/v1/job/{}", segment(id))).await?;
-        let spinner = if terminal::is_interactive() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
-            spinner.set_style(style);
-        }
-        spinner.enable_steady_tick(Duration::from_millis(100));
-        spinner.set_message(format!("starting {id}"));
-        Ok(Self { client, job, spinner, told: BTreeMap::new() })
+        Ok(Self { client, job, bars: Bars::new(format!("starting {id}")), told: BTreeMap::new() })
     }
 
     /// Waits until every wanted allocation runs or is done. An allocation that failed ends it with an error.
@@ -55,11 +49,11 @@ impl<'a> Monitor<'a> {
             match verdict(&self.job, &current) {
                 Verdict::Waiting => index = next,
                 Verdict::Running => {
-                    self.spinner.finish_and_clear();
+                    self.bars.clear();
                     return Ok(current);
                 }
                 Verdict::Failed => {
-                    self.spinner.finish_and_clear();
+                    self.bars.clear();
                     return Err(failure(&current));
                 }
             }
@@ -67,17 +61,17 @@ impl<'a> Monitor<'a> {
     }
 
     fn tell(&mut self, allocs: &[AllocStub]) {
-        for alloc in allocs {
-            for (task, state) in &alloc.task_states {
-                let last = self.told.entry((alloc.id.clone(), task.clone())).or_default();
-                for event in state.events.iter().filter(|event| event.time > *last) {
-                    let line =
-                        format!("  {}/{task}  {}: {}", output::short(&alloc.id), event.kind, event.display_message);
-                    self.spinner.suspend(|| anstream::eprintln!("{line}"));
-                }
-                *last = state.events.last().map_or(*last, |event| event.time.max(*last));
+        let tasks = || allocs.iter().flat_map(|alloc| alloc.task_states.iter().map(move |task| (alloc, task)));
+        for (alloc, (task, state)) in tasks() {
+            let last = self.told.entry((alloc.id.clone(), task.clone())).or_default();
+            let new = state.events.iter().filter(|event| event.time > *last && Report::of(task, event).is_none());
+            for event in new {
+                let id = output::short(&alloc.id);
+                self.bars.line(&format!("  {id}/{task}  {}: {}", event.kind, event.display_message));
             }
+            *last = state.events.last().map_or(*last, |event| event.time.max(*last));
         }
+        self.bars.show(tasks().filter_map(|(_, (task, state))| Report::of(task, state.events.last()?)));
     }
 }
 

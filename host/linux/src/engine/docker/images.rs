@@ -3,6 +3,7 @@
 mod auth;
 mod collect;
 mod pause;
+mod progress;
 mod pull;
 
 use bollard::query_parameters::ImportImageOptions;

@@ -1,12 +1,12 @@
 //! Pulling: one at a time for each reference, however many ask; progress told now and then.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use bollard::{auth::DockerCredentials, models::CreateImageInfo, query_parameters::CreateImageOptions};
+use bollard::{auth::DockerCredentials, query_parameters::CreateImageOptions};
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared, WeakShared},
@@ -15,16 +15,14 @@ use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
     image::{Image, PullOptions},
-    record::EventSink,
+    record::{EventSink, PROGRESS, PROGRESS_TOTAL},
 };
 use tokio::sync::watch;
 
-use super::{super::connect::Engine, Docker, check_reference, pause};
+use super::{super::connect::Engine, Docker, check_reference, pause, progress::Progress};
 
-/// When a waiting task is told first.
-const FIRST_REPORT: Duration = Duration::from_secs(3);
-/// How often it is told then.
-const REPORT: Duration = Duration::from_secs(30);
+/// How often a waiting task is told how far its pull is.
+const REPORT: Duration = Duration::from_secs(1);
 
 type Transfer = BoxFuture<'static, Result<()>>;
 
@@ -44,17 +42,17 @@ pub(in super::super) struct Pulls(Mutex<HashMap<Key, Running>>);
 #[derive(Clone)]
 struct Running {
     done: WeakShared<Transfer>,
-    progress: watch::Receiver<String>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl Pulls {
-    fn join(&self, key: Key, engine: &Arc<Engine>) -> (Shared<Transfer>, watch::Receiver<String>) {
+    fn join(&self, key: Key, engine: &Arc<Engine>) -> (Shared<Transfer>, watch::Receiver<Progress>) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, pull| pull.done.upgrade().is_some_and(|done| done.peek().is_none()));
         if let Some((done, pull)) = running.get(&key).and_then(|pull| Some((pull.done.upgrade()?, pull))) {
             return (done, pull.progress.clone());
         }
-        let (tell, progress) = watch::channel(String::from("no progress yet"));
+        let (tell, progress) = watch::channel(Progress::new());
         let done = transfer(Arc::clone(engine), key.clone(), tell).boxed().shared();
         if let Some(weak) = done.downgrade() {
             running.insert(key, Running { done: weak, progress: progress.clone() });
@@ -75,12 +73,13 @@ impl Docker {
             return self.import_pause().await;
         }
         check_reference(reference)?;
-        let tell = |message: &str| {
-            if let Some(scope) = &caller.task {
-                events.driver_event(&scope.id, message, &BTreeMap::from([("image".to_owned(), reference.to_owned())]));
-            }
+        let tell = |message: &str, more: &[(&str, i64)]| {
+            let Some(scope) = &caller.task else { return };
+            let more = more.iter().map(|(key, number)| (key.to_string(), number.to_string()));
+            let image = ("image".to_owned(), reference.to_owned());
+            events.driver_event(&scope.id, message, &more.chain([image]).collect());
         };
-        tell("Downloading image");
+        tell("Downloading image", &[]);
         self.unused.keep(reference);
         self.unused.has(&caller.driver, reference);
         let (options, tried) = self.with_credentials(reference, options).await?;
@@ -91,11 +90,13 @@ impl Docker {
             limit => Duration::from_millis(limit.into()),
         };
         let report = async {
-            let mut pause = FIRST_REPORT;
             loop {
-                tokio::time::sleep(pause).await;
-                tell(&format!("Docker image pull progress: {}", *progress.borrow()));
-                pause = REPORT;
+                tokio::time::sleep(REPORT).await;
+                let (message, (here, all)) = {
+                    let progress = progress.borrow();
+                    (format!("Docker image pull progress: {}", *progress), progress.bytes())
+                };
+                tell(&message, &[(PROGRESS, here), (PROGRESS_TOTAL, all)]);
             }
         };
         tokio::select! {
@@ -189,7 +190,7 @@ impl Key {
     }
 }
 
-async fn transfer(engine: Arc<Engine>, key: Key, tell: watch::Sender<String>) -> Result<()> {
+async fn transfer(engine: Arc<Engine>, key: Key, tell: watch::Sender<Progress>) -> Result<()> {
     let (name, tag) = split_reference(&key.reference);
     let options = CreateImageOptions {
         from_image: Some(name),
@@ -200,13 +201,9 @@ async fn transfer(engine: Arc<Engine>, key: Key, tell: watch::Sender<String>) ->
     let failed = |error: HostError| classify(&key.reference, error);
     let client = engine.client()?;
     let mut steps = std::pin::pin!(client.create_image(Some(options), None, key.credentials()));
-    let mut layers = Layers::default();
     loop {
         match tokio::time::timeout(key.stalled, steps.next()).await {
-            Ok(Some(Ok(step))) => {
-                layers.take(step);
-                tell.send_replace(layers.to_string());
-            }
+            Ok(Some(Ok(step))) => tell.send_modify(|progress| progress.take(step)),
             Ok(Some(Err(error))) => return Err(failed(engine.explain(error))),
             Ok(None) => return Ok(()),
             Err(_) => {
@@ -268,41 +265,6 @@ fn classify(reference: &str, error: HostError) -> HostError {
     }
 }
 
-/// How far each layer is, by its id.
-#[derive(Default)]
-struct Layers(BTreeMap<String, Layer>);
-
-#[derive(Default)]
-struct Layer {
-    bytes: i64,
-    total: i64,
-    done: bool,
-}
-
-impl Layers {
-    fn take(&mut self, step: CreateImageInfo) {
-        let (Some(id), Some(status)) = (step.id, step.status) else { return };
-        if status.starts_with("Pulling from") {
-            return;
-        }
-        let layer = self.0.entry(id).or_default();
-        layer.done = layer.done || status == "Pull complete" || status == "Already exists";
-        if let Some(detail) = step.progress_detail.filter(|_| status == "Downloading") {
-            layer.bytes = detail.current.unwrap_or(layer.bytes);
-            layer.total = detail.total.unwrap_or(layer.total);
-        }
-    }
-}
-
-/// `pulled 3/7 layers (12.3/40.0 MiB)`.
-impl std::fmt::Display for Layers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mib = |of: fn(&Layer) -> i64| self.0.values().map(of).sum::<i64>() as f64 / f64::from(1 << 20);
-        let done = self.0.values().filter(|layer| layer.done).count();
-        write!(f, "pulled {done}/{} layers ({:.1}/{:.1} MiB)", self.0.len(), mib(|l| l.bytes), mib(|l| l.total))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,19 +293,5 @@ mod tests {
         assert!(matches!(kind("unauthorized: authentication required"), HostError::Denied(_)));
         assert!(matches!(kind("dial tcp: lookup registry: no such host"), HostError::Unavailable(_)));
         assert_eq!(kind("odd").to_string(), "Failed to pull `web:1`: odd");
-    }
-
-    #[test]
-    fn progress_is_counted() {
-        let mut layers = Layers::default();
-        let step = |id: &str, status: &str| CreateImageInfo {
-            id: Some(id.into()),
-            status: Some(status.into()),
-            ..CreateImageInfo::default()
-        };
-        for (id, status) in [("latest", "Pulling from web"), ("a", "Waiting"), ("b", "Already exists"), ("b", "x")] {
-            layers.take(step(id, status));
-        }
-        assert_eq!(layers.to_string(), "pulled 1/2 layers (0.0/0.0 MiB)");
     }
 }
