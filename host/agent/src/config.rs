@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::machine;
+use crate::{alloc::cores, machine};
 
 /// Names of host variables that never reach a task unless the job file names them.
 pub const ENV_DENYLIST: [&str; 19] = [
@@ -51,7 +51,9 @@ pub struct AgentConfig {
     pub node_attributes: BTreeMap<String, String>,
     /// Compute of the whole machine in MHz.
     pub node_cpu_mhz: u32,
-    /// Processors that tasks can have for themselves.
+    /// Processors that this agent and its tasks may run on.
+    pub processors: BTreeSet<u32>,
+    /// Those of them that tasks can have for themselves.
     pub reservable_cores: BTreeSet<u32>,
     /// Environment that tasks sharing the host's file system inherit, before the denylist.
     pub host_env: BTreeMap<String, String>,
@@ -83,6 +85,7 @@ impl AgentConfig {
             node_meta: BTreeMap::new(),
             node_attributes: machine::attributes(),
             node_cpu_mhz: machine::cpu_mhz(),
+            processors: machine::own_processors(),
             reservable_cores: machine::own_processors(),
             host_env: std::env::vars_os()
                 .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
@@ -95,6 +98,18 @@ impl AgentConfig {
             kept_allocations: 50,
             boot_id: machine::boot_id(),
         }
+    }
+
+    /// Lets tasks have these processors for themselves, in the kernel's words (`0-2,5`), and no others.
+    pub fn set_reservable_cores(&mut self, list: &str) -> Result<(), String> {
+        let cores = cores::parse(list)?;
+        if let Some(other) = cores.difference(&self.processors).next() {
+            let own = cores::list(&self.processors.iter().copied().collect::<Vec<_>>());
+            return Err(format!("processor {other} is none of this agent's, which are {own}"));
+        }
+        self.node_attributes.insert("cpu.reservablecores".into(), cores.len().to_string());
+        self.reservable_cores = cores;
+        Ok(())
     }
 
     /// Directory of all allocations.

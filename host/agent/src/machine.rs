@@ -39,7 +39,8 @@ fn processors() -> u32 {
 /// Processors this agent may run on, which are those it can give to tasks.
 pub(crate) fn own_processors() -> BTreeSet<u32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(cores::parse).unwrap_or_default()
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    cores::parse(list).unwrap_or_default()
 }
 
 /// `attr.<key>` of the machine, by Nomad's names.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use longshore_core::{
@@ -80,6 +80,8 @@ impl Shared {
         shared.spawn(async move { alloc::network::keep_looking(&looker).await });
         let keeper = shared.clone();
         shared.spawn(async move { alloc::spare::keep(&keeper).await });
+        let keeper = shared.clone();
+        shared.spawn(async move { alloc::confine::keep_off(&keeper).await });
         Ok(shared)
     }
 
@@ -176,7 +178,12 @@ pub(crate) struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        Self { start: Instant::now(), start_unix: since_epoch(std::time::SystemTime::now()) }
+        Self { start: Instant::now(), start_unix: since_epoch(SystemTime::now()) }
+    }
+
+    /// When this agent began.
+    pub(crate) fn began(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.start_unix
     }
 
     /// Unix milliseconds.

@@ -181,8 +181,8 @@ impl Shared {
         let Some(group) = alloc.job.task_groups.get(number) else { return Ok(BTreeMap::new()) };
         let leaves = |id: &AllocId| changes.stop.iter().any(|(stopped, _)| stopped == id);
         let known = self.board.allocs("");
-        let holders = known.iter().map(|alloc| &**alloc).filter(|alloc| !alloc.finished && !leaves(&alloc.id));
-        let taken = holders.chain(made).flat_map(|alloc| alloc.cores.values()).flatten().copied().collect();
+        let holders = known.iter().map(|alloc| &**alloc).filter(|alloc| !leaves(&alloc.id));
+        let taken = cores::held(holders.chain(made));
         cores::choose(group, &self.config.reservable_cores, &taken).map_err(|(task, message)| {
             Problem::new(format!("/TaskGroups/{number}/Tasks/{task}/Resources/Cores"), message)
         })

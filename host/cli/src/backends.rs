@@ -223,8 +223,11 @@ pub fn engine(cache_dir: Option<PathBuf>) -> Outcome<Engine> {
 }
 
 /// What an agent is told, from the configuration.
-pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> AgentConfig {
+pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> Outcome<AgentConfig> {
     let mut agent = AgentConfig::new(data_dir);
+    if let Some(cores) = &config.reservable_cores {
+        agent.set_reservable_cores(cores).map_err(|why| Failure::input(format!("reservable_cores: {why}")))?;
+    }
     if let Some(name) = &config.name {
         agent.node_name.clone_from(name);
     }
@@ -238,7 +241,7 @@ pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> Agen
     if let Some(period) = config.docker.gc.dangling_containers.period {
         agent.sweep_interval = period;
     }
-    agent
+    Ok(agent)
 }
 
 /// Loads drivers; a name belongs to the first that has it, so that a file cannot take that of one of our own.

@@ -62,6 +62,8 @@ pub struct Config {
     pub datacenter: Option<String>,
     /// The machine's host name unless given.
     pub name: Option<String>,
+    /// Processors that tasks can have for themselves, as in `0-2,5`; all that the agent may run on unless given.
+    pub reservable_cores: Option<String>,
     /// The API.
     pub http: Http,
     /// The container engine.

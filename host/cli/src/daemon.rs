@@ -50,7 +50,7 @@ impl Daemon {
         let listeners = listen(config, &socket).await?;
         let store = AgentStore::open(data_dir).map_err(|error| Failure::failed(chain(&error)))?;
         let machine = Machine::assemble(config, data_dir, &store, mode).await?;
-        let agent_config = backends::agent_config(config, data_dir, &machine);
+        let agent_config = backends::agent_config(config, data_dir, &machine)?;
         let agent = Agent::start(store, agent_config, machine.backends.clone(), machine.drivers.clone())
             .await
             .map_err(|error| Failure::failed(chain(&error)))?;

@@ -58,6 +58,8 @@ pub trait Components: Send + Sync {
     async fn list(&self, caller: &Caller) -> Result<Vec<Process>>;
     /// A sample of what it uses.
     async fn usage(&self, caller: &Caller, id: &str) -> Result<Usage>;
+    /// Keeps a running component on these processors from now on, where processors can be chosen. For the agent.
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()>;
     /// Waits for the end. For the agent.
     async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus>;
 }

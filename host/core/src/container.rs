@@ -119,6 +119,8 @@ pub struct Container {
     pub task: TaskId,
     /// Image reference.
     pub image: String,
+    /// Content id of the image, `sha256:…`.
+    pub image_id: String,
     /// Whether it runs.
     pub state: RunState,
     /// `healthy`, `unhealthy`, `starting`.
@@ -171,6 +173,8 @@ pub trait Containers: Send + Sync {
     /// Output behind a position, from the start by default; follows until the container has ended. `Invalid`
     /// when this output can never be read, whenever it is asked for.
     async fn follow_output(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks>;
+    /// Keeps a running container on these processors from now on.
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()>;
     /// Removes this agent's containers of tasks that nobody knows, of all drivers, as the operator wants; answers
     /// their names.
     async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>>;

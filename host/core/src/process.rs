@@ -108,6 +108,8 @@ pub trait Processes: Send + Sync {
     /// Prepares a command beside it; answers a session id.
     async fn prepare_exec(&self, caller: &Caller, id: &str, request: &ExecRequest) -> Result<String>;
 
+    /// Keeps a running process and its descendants on these processors from now on, where processors can be chosen. For the agent.
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()>;
     /// Waits for the end, also of a process that another agent started. For the agent.
     async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus>;
     /// Starts a prepared command and attaches to it. For the agent.

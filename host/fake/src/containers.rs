@@ -89,6 +89,11 @@ impl Containers for FakeContainers {
         self.table.own(caller, id).map(|_| Usage { memory_bytes: 1024.0, ..Usage::default() })
     }
 
+    async fn confine(&self, caller: &Caller, id: &str, _cpus: &[u32]) -> Result<()> {
+        self.plan.call("containers.confine").await?;
+        self.table.own(caller, id).map(drop)
+    }
+
     async fn prepare_exec(&self, caller: &Caller, id: &str, request: &ExecRequest) -> Result<String> {
         self.plan.call("containers.prepare_exec").await?;
         self.table.own(caller, id)?;
@@ -123,6 +128,7 @@ fn describe(id: &str, row: &Workload) -> Container {
         name: row.name.clone(),
         task: row.task.clone(),
         image: row.image.clone(),
+        image_id: format!("sha256:{}", row.image),
         state: row.run_state(),
         health: None,
         address: None,

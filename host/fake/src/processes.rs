@@ -103,6 +103,11 @@ impl Processes for FakeProcesses {
         self.table.own(caller, id).map(|_| Usage::default())
     }
 
+    async fn confine(&self, caller: &Caller, id: &str, _cpus: &[u32]) -> Result<()> {
+        self.plan.call("processes.confine").await?;
+        self.table.own(caller, id).map(drop)
+    }
+
     async fn prepare_exec(&self, caller: &Caller, id: &str, request: &ExecRequest) -> Result<String> {
         self.plan.call("processes.prepare_exec").await?;
         self.table.own(caller, id)?;
@@ -152,6 +157,11 @@ impl Components for FakeComponents {
     async fn usage(&self, caller: &Caller, id: &str) -> Result<Usage> {
         self.plan.call("components.usage").await?;
         self.table.own(caller, id).map(|_| Usage::default())
+    }
+
+    async fn confine(&self, caller: &Caller, id: &str, _cpus: &[u32]) -> Result<()> {
+        self.plan.call("components.confine").await?;
+        self.table.own(caller, id).map(drop)
     }
 
     async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {

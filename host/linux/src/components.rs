@@ -255,6 +255,10 @@ impl Components for ComponentRunner {
         self.processes.usage(caller, id).await
     }
 
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()> {
+        self.processes.confine(caller, id, cpus).await
+    }
+
     async fn wait(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {
         self.processes.wait(caller, id).await
     }

@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_job::model::TaskGroup;
 
+use crate::status::{Allocation, TaskPhase};
+
+/// More processors than the kernel knows.
+const MOST: u32 = 1 << 16;
+
 /// Processors by task. The error names the task by its number within the group.
 pub(crate) fn choose(
     group: &TaskGroup,
@@ -29,6 +34,12 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
+/// Those that tasks of these allocations have: once all its tasks are dead, an allocation needs none any more.
+pub(crate) fn held<'a>(allocs: impl Iterator<Item = &'a Allocation>) -> BTreeSet<u32> {
+    let lives = |alloc: &&Allocation| alloc.tasks.values().any(|task| task.phase != TaskPhase::Dead);
+    allocs.filter(lives).flat_map(|alloc| alloc.cores.values()).flatten().copied().collect()
+}
+
 /// A set as the kernel writes it: `0,5-7`.
 pub(crate) fn list(cores: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
@@ -42,13 +53,16 @@ pub(crate) fn list(cores: &[u32]) -> String {
     ranges.iter().map(range).collect::<Vec<_>>().join(",")
 }
 
-/// Reads such a list; what is no number is left out.
-pub(crate) fn parse(list: &str) -> BTreeSet<u32> {
-    let ranges = list.trim().split(',').filter_map(|part| {
+/// Reads such a list; the error is one line.
+pub(crate) fn parse(list: &str) -> Result<BTreeSet<u32>, String> {
+    let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let ranges = parts.map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?)
+        let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number < MOST);
+        let range = number(first).zip(number(last)).filter(|(first, last)| first <= last);
+        range.map(|(first, last)| first..=last).ok_or_else(|| format!("{part:?} is no processor and no range of them"))
     });
-    ranges.flatten().collect()
+    Ok(ranges.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -70,9 +84,12 @@ mod tests {
     fn lists_are_written_and_read_as_the_kernel_does() {
         for (cores, text) in [(&[][..], ""), (&[3], "3"), (&[0, 1], "0-1"), (&[7, 0, 6, 5], "0,5-7")] {
             assert_eq!(list(cores), text);
-            assert_eq!(parse(text), cores.iter().copied().collect());
+            assert_eq!(parse(text), Ok(cores.iter().copied().collect()));
         }
-        assert_eq!(parse("0-1,x,4\n"), [0, 1, 4].into());
+        assert_eq!(parse(" 0-1, 4\n"), Ok([0, 1, 4].into()));
+        for wrong in ["x", "0-", "3-1", "0-1,x", "-1", "0-4294967295"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Allocations: a group's tasks, their directory, their ports, their cores, their networks (some
 //! begun in advance), their order.
 
+pub(crate) mod confine;
 pub(crate) mod cores;
 pub(crate) mod dir;
 pub(crate) mod env;

@@ -46,6 +46,8 @@ struct RawExec {
 pub struct Client {
     /// Settings of drivers, as they were written before there were plugins.
     options: BTreeMap<String, String>,
+    /// Processors that tasks can have for themselves.
+    reservable_cores: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -101,7 +103,12 @@ pub fn translate(config: &mut Config) -> Result<(), String> {
     if let Some(raw_exec) = plugins.raw_exec {
         config.driver.entry("raw_exec".into()).or_default().enabled = Some(raw_exec.config.enabled);
     }
-    let options = std::mem::take(&mut config.client).options;
+    let Client { options, reservable_cores } = std::mem::take(&mut config.client);
+    if let Some(cores) = reservable_cores
+        && config.reservable_cores.replace(cores).is_some()
+    {
+        return Err("reservable_cores: write it at the top or in `client`, as in Nomad, not both".into());
+    }
     let docker = match (plugins.docker, from_options(&options)?) {
         (Some(_), Some(_)) => return Err("docker: use either plugin \"docker\" or client.options, not both".into()),
         (Some(plugin), None) => plugin.config,

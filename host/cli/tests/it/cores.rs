@@ -81,3 +81,56 @@ fn a_container_is_pinned_and_a_restarted_agent_remembers() {
     let said = station.cli(&["job", "run", &station.job("all", &job("all", "raw_exec", SHELL, nodes))]);
     assert!(said.err.contains("Dimension \"cores\" exhausted"), "{}", said.err);
 }
+
+/// Processors of a list such as `0,2-3`.
+fn expand(list: &str) -> Vec<u32> {
+    let ranges = list.trim().split(',').map(|part| part.split_once('-').unwrap_or((part, part)));
+    ranges.flat_map(|(first, last)| first.parse().unwrap()..=last.parse().unwrap()).collect()
+}
+
+/// Where the kernel lets a process run.
+fn allowed(pid: &str) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    expand(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap())
+}
+
+#[test]
+fn tasks_without_cores_are_kept_off_those_of_others() {
+    let image = Image::make("shared-cores");
+    let mut station = Station::with("client {\n  reservable_cores = \"1\"\n}\n", &["--dev"]);
+    let all = allowed("self");
+    let others: Vec<u32> = all.iter().copied().filter(|cpu| *cpu != 1).collect();
+    let sharing = |name: &str, driver: &str, config: &str| {
+        let text = job(name, driver, config, 0).replace("cores = 0", "cpu = 50");
+        station.run_job(name, &text)
+    };
+    let contained = sharing("contained", "docker", &format!("image = {:?}\n        {SHELL}", image.0));
+    let free = sharing("free", "raw_exec", SHELL);
+    let container = format!("t-{contained}");
+    let pid = run("docker", &["inspect", "-f", "{{.State.Pid}}", &container]).ok().trim().to_owned();
+    let sleeps = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "sleep\n");
+    let process = crate::harness::processes_with(&format!("NOMAD_ALLOC_ID={free}")).into_iter().find(sleeps);
+    let process = process.unwrap().to_string();
+    let are_on = |cpus: &[u32]| {
+        eventually("both were moved", || (allowed(&pid) == cpus && allowed(&process) == cpus).then_some(()));
+    };
+    are_on(&all);
+
+    let pinned = station.run_job("pinned", &job("pinned", "raw_exec", SHELL, 1));
+    assert_eq!(told(&station, &pinned), "1");
+    are_on(&others);
+    let list = run("docker", &["inspect", "-f", "{{.HostConfig.CpusetCpus}}", &container]).ok();
+    assert_eq!(expand(&list), others);
+    let said = station.cli(&["job", "run", &station.job("more", &job("more", "raw_exec", SHELL, 1))]);
+    assert!(said.err.contains("of the 1 of this machine 0 were free"), "{}", said.err);
+
+    // An agent that comes when the core is free again moves them back.
+    station.cli(&["job", "stop", "pinned"]).ok();
+    station.kill();
+    station.launch();
+    are_on(&all);
+
+    let wrong = Station::prepare("reservable_cores = \"0-9999\"\n", &[]).agent_command().output().unwrap();
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(!wrong.status.success() && said.contains("reservable_cores: processor"), "{said}");
+}

@@ -164,11 +164,20 @@ impl Group {
         if let Some(dir) = has("pids").filter(|_| limits.pids > 0) {
             all.push((dir.join("pids.max"), limits.pids.to_string()));
         }
-        if let Some(dir) = has("cpuset").filter(|_| !limits.cpu_cores.is_empty()) {
-            let cores: Vec<_> = limits.cpu_cores.iter().map(u32::to_string).collect();
-            all.push((dir.join("cpuset.cpus"), cores.join(",")));
-        }
+        all.extend(self.cpuset(&limits.cpu_cores));
         all
+    }
+
+    /// Keeps its members on these processors. Where none can be chosen they stay on all; gone already is success.
+    pub fn confine(&self, cpus: &[u32]) -> Result<(), HostError> {
+        let Some((file, list)) = self.cpuset(cpus).filter(|(file, _)| file.exists()) else { return Ok(()) };
+        fs::write(&file, list).map_err(because(file.display()))
+    }
+
+    fn cpuset(&self, cpus: &[u32]) -> Option<(PathBuf, String)> {
+        let dir = self.v1.get("cpuset").map(PathBuf::as_path).or_else(|| self.unified_with("cpuset"))?;
+        let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        (!list.is_empty()).then(|| (dir.join("cpuset.cpus"), list))
     }
 }
 

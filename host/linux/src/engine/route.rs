@@ -87,6 +87,10 @@ impl Containers for Engines {
         self.of(caller).follow_output(caller, id, from).await
     }
 
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()> {
+        self.of(caller).confine(caller, id, cpus).await
+    }
+
     /// One engine that is away does not keep the others from being swept.
     async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>> {
         let (mut names, mut failure) = (Vec::new(), None);

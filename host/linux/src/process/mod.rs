@@ -332,6 +332,13 @@ impl Processes for Supervisor {
         blocking(move || Ok(inner.samples.take(home.id(), pids, inner.group(&home).as_ref()))).await
     }
 
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()> {
+        let home = self.0.find(caller, id)?;
+        let Some(group) = self.0.group(&home) else { return Ok(()) };
+        let cpus = cpus.to_vec();
+        blocking(move || group.confine(&cpus)).await
+    }
+
     async fn prepare_exec(&self, caller: &Caller, id: &str, request: &ExecRequest) -> Result<String> {
         let home = self.0.find(caller, id)?;
         if home.state() != RunState::Running {

@@ -100,7 +100,7 @@ fn set_limits(host: &mut HostConfig, limits: &Limits, swappiness: bool) {
         host.cpu_quota = Some((millicores * period / 1000).max(1000));
     }
     if !limits.cpu_cores.is_empty() {
-        host.cpuset_cpus = Some(limits.cpu_cores.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+        host.cpuset_cpus = Some(cpu_list(&limits.cpu_cores));
     }
     host.memory = set(limits.memory_mib).map(|mib| mib * MIB);
     host.memory_swap = host.memory;
@@ -195,6 +195,11 @@ fn environment(spec: &ContainerSpec) -> Result<Vec<String>> {
 
 fn non_empty(list: &[String]) -> Option<Vec<String>> {
     (!list.is_empty()).then(|| list.to_vec())
+}
+
+/// Processors as the engine has them: `0,2`.
+pub(super) fn cpu_list(cpus: &[u32]) -> String {
+    cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// What the engine keeps of the output: enough to read it again after a restart of the agent.

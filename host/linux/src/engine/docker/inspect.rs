@@ -99,6 +99,7 @@ fn container(seen: ContainerInspectResponse, owner: &Owner) -> Container {
         name: seen.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         task: owner.task.clone(),
         image: seen.config.and_then(|config| config.image).unwrap_or_default(),
+        image_id: seen.image.unwrap_or_default(),
         health: state
             .health
             .as_ref()

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, StartContainerOptions, StopContainerOptions,
+use bollard::{
+    models::ContainerUpdateBody,
+    query_parameters::{
+        InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, StartContainerOptions,
+        StopContainerOptions,
+    },
 };
 use longshore_core::{
     caller::Caller,
@@ -12,6 +16,7 @@ use longshore_core::{
 
 use super::{
     Docker,
+    body::cpu_list,
     connect::Backoff,
     owner::{is_id, not_found},
 };
@@ -89,6 +94,22 @@ impl Docker {
             Err(HostError::Conflict(_)) => Ok(()),
             sent => sent.map_err(|error| self.when_gone(id, error)),
         }
+    }
+
+    /// Moves a container to other processors, if it is not on them already; one that was never moved is on all.
+    pub(super) async fn confine_container(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()> {
+        self.own(caller, id).await?;
+        let wanted = cpu_list(cpus);
+        let now = self.look(id).await?.host_config.and_then(|host| host.cpuset_cpus).unwrap_or_default();
+        let all = std::thread::available_parallelism().is_ok_and(|all| all.get() == cpus.len());
+        if now == wanted || (now.is_empty() && all) {
+            return Ok(());
+        }
+        let moved = self.engine.retry(|client| {
+            let update = ContainerUpdateBody { cpuset_cpus: Some(wanted.clone()), ..ContainerUpdateBody::default() };
+            async move { client.update_container(id, update).await }
+        });
+        moved.await.map_err(|error| self.when_gone(id, error))
     }
 
     /// Ends and removes. A container that is not there, or not the caller's, is gone as far as it can tell.

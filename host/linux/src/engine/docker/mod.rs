@@ -176,6 +176,10 @@ impl Containers for Docker {
         self.follow_logs(caller, id, from).await
     }
 
+    async fn confine(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()> {
+        self.confine_container(caller, id, cpus).await
+    }
+
     async fn sweep(&self, is_known: &IsKnown<'_>) -> Result<Vec<String>> {
         self.remove_dangling(is_known).await
     }
