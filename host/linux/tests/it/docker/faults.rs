@@ -16,10 +16,15 @@ use longshore_core::{
     container::Containers,
     error::{HostError, Result},
     exec::{ExecEvent, ExecRequest},
+    image::{Images, PullOptions},
+    workload::RunState,
 };
 use longshore_linux::engine::docker::Docker;
 
-use super::{Scene, backend};
+use super::{
+    Scene, backend,
+    registry::{Registry, Told},
+};
 
 const ENGINE: &str = "/var/run/docker.sock";
 
@@ -86,10 +91,12 @@ fn fail(mut client: UnixStream, fault: Fault) {
             );
         }
         Fault::LostAnswer => {
-            let Ok(read) = client.read(&mut request) else { return };
             let mut engine = UnixStream::connect(ENGINE).unwrap();
-            engine.write_all(&request[..read]).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), engine.try_clone().unwrap());
+            let up = thread::spawn(move || std::io::copy(&mut from, &mut to));
             let _ = engine.read(&mut [0; 1]);
+            let _ = (client.shutdown(Shutdown::Both), engine.shutdown(Shutdown::Both));
+            let _ = up.join();
         }
     }
 }
@@ -117,9 +124,18 @@ enum Operation {
     Stop,
     StopBySignal,
     Remove,
+    Engine,
+    Inspect,
+    List,
+    Usage,
+    Confine,
+    Wait,
+    Find,
+    Load,
+    Pull,
 }
 
-const OPERATIONS: [Operation; 7] = [
+const OPERATIONS: [Operation; 16] = [
     Operation::Create,
     Operation::Start,
     Operation::Signal,
@@ -127,6 +143,15 @@ const OPERATIONS: [Operation; 7] = [
     Operation::Stop,
     Operation::StopBySignal,
     Operation::Remove,
+    Operation::Engine,
+    Operation::Inspect,
+    Operation::List,
+    Operation::Usage,
+    Operation::Confine,
+    Operation::Wait,
+    Operation::Find,
+    Operation::Load,
+    Operation::Pull,
 ];
 
 impl Operation {
@@ -140,13 +165,33 @@ impl Operation {
             Self::Stop => docker.stop(caller, id, None, 0).await,
             Self::StopBySignal => docker.stop(caller, id, Some("SIGKILL"), 5_000).await,
             Self::Remove => docker.remove(caller, id).await,
+            Self::Engine => docker.engine(caller).await.map(drop),
+            Self::Inspect => docker.inspect(caller, id).await.map(|seen| assert_eq!(seen.state, RunState::Running)),
+            Self::List => docker.list(caller).await.map(|own| assert_eq!(own[0].id, id)),
+            Self::Usage => docker.usage(caller, id).await.map(drop),
+            Self::Confine => docker.confine(caller, id, &[0]).await,
+            Self::Wait => docker.wait(caller, id).await.map(|status| assert_eq!(status.exit_code, 3)),
+            Self::Find => docker.find(caller, &scene.image).await.map(|found| assert!(found.is_some())),
+            Self::Load => docker.load(caller, "local/image.tar").await.map(drop),
+            // The prepared "container" is the image to fetch.
+            Self::Pull => docker.pull(caller, id, &PullOptions::default(), &Told::default()).await.map(drop),
         }
     }
 
-    /// The container it is about, made by an engine that is well.
-    async fn prepare(self, scene: &Scene) -> String {
+    /// The container (or image) it is about, made by an engine that is well.
+    async fn prepare(self, scene: &Scene, registry: &Registry) -> String {
         match self {
-            Self::Create => String::new(),
+            Self::Create | Self::Engine | Self::Find => String::new(),
+            Self::Pull => {
+                registry.forget_image();
+                registry.image()
+            }
+            Self::Load => {
+                let archive = scene.scope().dirs.local.join("image.tar");
+                scene.cli(&["save", "-o", archive.to_str().unwrap(), &scene.image]);
+                String::new()
+            }
+            Self::Wait => scene.run("exit 3").await,
             Self::Start => scene.docker.create(&scene.caller, &scene.shell("exec sleep 600")).await.unwrap(),
             _ => scene.run("exec sleep 600").await,
         }
@@ -175,11 +220,11 @@ fn check(error: &HostError, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_every_operation_fails_once() {
-    let scene = Scene::new();
+    let (scene, registry) = (Scene::new(), Registry::start(false, false).await);
     for (operation, fault) in OPERATIONS.into_iter().flat_map(|operation| FAULTS.map(|fault| (operation, fault))) {
         for number in 0.. {
             let what = format!("{operation:?}, call {number}: {fault:?}");
-            let id = operation.prepare(&scene).await;
+            let id = operation.prepare(&scene, &registry).await;
             let proxy = Proxy::new(scene.scratch.path(), fault, number, false);
             let outcome = operation.perform(&scene, &proxy.backend(&scene), &id).await;
             if let Err(error) = &outcome {
@@ -208,15 +253,22 @@ async fn every_call_of_every_operation_fails_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_goes_on_failing_may_be_asked_again_later() {
-    let scene = Scene::new();
-    for operation in [Operation::Create, Operation::Start] {
-        let id = operation.prepare(&scene).await;
-        // The first call of a start asks whose the container is.
-        let proxy = Proxy::new(scene.scratch.path(), Fault::Inside, usize::from(operation == Operation::Start), true);
+    let (scene, registry) = (Scene::new(), Registry::start(false, false).await);
+    // (operation, the first call that fails: the one before asks whose the container is, how often it is made). Five
+    // times, as in Nomad; a pull is what the restart policy is for.
+    let table = [
+        (Operation::Create, 0, 5),
+        (Operation::Start, 1, 5),
+        (Operation::Inspect, 1, 5),
+        (Operation::Find, 0, 5),
+        (Operation::Pull, 0, 1),
+    ];
+    for (operation, first, tries) in table {
+        let id = operation.prepare(&scene, &registry).await;
+        let proxy = Proxy::new(scene.scratch.path(), Fault::Inside, first, true);
         let error = operation.perform(&scene, &proxy.backend(&scene), &id).await.unwrap_err();
         assert!(matches!(&error, HostError::Unavailable(said) if said.contains("out of luck")), "{error:?}");
-        // Five times, as in Nomad.
-        assert_eq!(proxy.connections.load(Ordering::SeqCst), 5 + usize::from(operation == Operation::Start));
+        assert_eq!(proxy.connections.load(Ordering::SeqCst), first + tries, "{operation:?}");
         operation.perform(&scene, &scene.restarted(), &id).await.unwrap();
         for left in scene.docker.list(&scene.caller).await.unwrap() {
             scene.docker.remove(&scene.caller, &left.id).await.unwrap();

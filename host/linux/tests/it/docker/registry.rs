@@ -30,7 +30,7 @@ const ACCOUNTS: &str = "test:$2b$04$Kle/KoNCmSICL6rbQj2fl.VvBq6j2.wPmmaysnt8qHZV
 const LOGIN: &str = "dGVzdDpzZWNyZXQ=";
 
 /// A registry of a test's own, with one image.
-struct Registry {
+pub struct Registry {
     dir: tempfile::TempDir,
     child: Child,
     address: String,
@@ -38,7 +38,7 @@ struct Registry {
 }
 
 impl Registry {
-    async fn start(accounts: bool, tls: bool) -> Self {
+    pub async fn start(accounts: bool, tls: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let path = |name: &str| dir.path().join(name).display().to_string();
@@ -92,7 +92,7 @@ impl Registry {
         docker(&["rmi", &self.scene.image]);
     }
 
-    fn image(&self) -> String {
+    pub fn image(&self) -> String {
         format!("{}/longshore-test/web:1", self.address)
     }
 
@@ -121,7 +121,7 @@ impl Registry {
         docker.pull(&self.scene.caller, &self.image(), options, &Told::default()).await.map(drop)
     }
 
-    fn forget_image(&self) {
+    pub fn forget_image(&self) {
         let _ = Command::new("docker").args(["rmi", "-f", &self.image()]).output();
     }
 
@@ -140,7 +140,7 @@ impl Drop for Registry {
 
 /// What tasks were told.
 #[derive(Default)]
-struct Told(Mutex<Vec<String>>);
+pub struct Told(Mutex<Vec<String>>);
 
 impl EventSink for Told {
     fn driver_event(&self, _task: &TaskId, message: &str, _annotations: &BTreeMap<String, String>) {
