@@ -11,9 +11,9 @@ use longshore_sdk::{
 use crate::settings::Settings;
 
 /// What starting and removing a task needs of the host.
-#[allow(missing_docs, reason = "each is the host's function of the same name")]
+#[allow(missing_docs, reason = "each is the host's function of the same name, or a part of its answer")]
 pub trait Engine {
-    fn has_image(&self, reference: &str) -> Result<bool, Error>;
+    fn image_id(&self, reference: &str) -> Result<Option<String>, Error>;
     fn pull(&self, reference: &str, options: &PullOptions) -> Result<(), Error>;
     fn load(&self, path: &str) -> Result<(), Error>;
     fn release(&self, reference: &str) -> Result<(), Error>;
@@ -30,8 +30,8 @@ pub trait Engine {
 pub struct Host;
 
 impl Engine for Host {
-    fn has_image(&self, reference: &str) -> Result<bool, Error> {
-        images::find(reference).map(|image| image.is_some())
+    fn image_id(&self, reference: &str) -> Result<Option<String>, Error> {
+        Ok(images::find(reference)?.map(|image| image.id))
     }
     fn pull(&self, reference: &str, options: &PullOptions) -> Result<(), Error> {
         images::pull(reference, options).map(|_| ())

@@ -6,15 +6,18 @@
 //! | what a job may write | [`config`] and `config.schema.json` |
 //! | what an operator may write | [`settings`] and `settings.schema.json` |
 //! | how that becomes a container | [`spec`], from [`ports`], [`mounts`], [`network`], [`resources`], [`options`] |
-//! | the order of calls to the engine | [`lifecycle`] |
+//! | the order of calls to the engine | [`lifecycle`]; which image, and whether it is fetched: [`create`] |
 //! | who holds a group's network namespace | [`holder`] |
 //!
 //! All of it is pure but [`engine`] and this file, and tested natively. What is allowed (privileges, host
 //! paths, devices, …) is not decided here: the host checks every container against the operator's policy.
 
 pub mod config;
+pub mod create;
 pub mod duration;
 pub mod engine;
+#[cfg(test)]
+mod fake;
 pub mod holder;
 pub mod image;
 pub mod lifecycle;

@@ -2,18 +2,14 @@
 
 use longshore_sdk::{
     DriverNetwork, Error, StartError, Started, Task, Watch, config, handle,
-    host::{
-        containers::{Container, ContainerNetwork, ContainerSpec},
-        images::{Credentials, PullOptions},
-    },
+    host::containers::{Container, ContainerNetwork},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{Auth, Config},
-    duration,
+    config::Config,
+    create::Maker,
     engine::Engine,
-    image::Reference,
     spec::{self, Given},
 };
 
@@ -33,10 +29,9 @@ pub fn start(engine: &impl Engine, task: &Task) -> Result<Started, StartError> {
     let config: Config = config::read(task)?;
     let settings = engine.settings()?;
     let cpus = if config.cpu_hard_limit { engine.cpus()? } else { 0 };
-    let spec = spec::container(&Given { config: &config, task, settings: &settings, cpus })?;
-    let reference = Reference::parse(&spec.image)?;
+    let mut spec = spec::container(&Given { config: &config, task, settings: &settings, cpus })?;
     let timeout = config.image_pull_timeout.as_deref().or(settings.image_pull_timeout.as_deref());
-    let id = create(engine, &config, timeout, &reference, &spec)?;
+    let id = Maker { engine, config: &config, timeout }.create(task, &mut spec)?;
     let network = engine.start(&id).and_then(|()| match has_own_address(&config, &spec.network) {
         true => Ok(own_network(&config, task, &engine.inspect(&id)?)),
         false => Ok(None),
@@ -77,70 +72,6 @@ pub fn destroy(engine: &impl Engine, handle: Option<&[u8]>) -> Result<(), Error>
     }
 }
 
-fn create(
-    engine: &impl Engine,
-    config: &Config,
-    timeout: Option<&str>,
-    reference: &Reference,
-    spec: &ContainerSpec,
-) -> Result<String, StartError> {
-    let again = |error: Error| StartError::from(error.context("failed to create container"));
-    if let Some(archive) = &config.load {
-        let path = format!("local/{}", archive.trim_start_matches("local/"));
-        engine.load(&path).map_err(|error| error.context("unable to load image archive"))?;
-        return engine.create(spec).map_err(again);
-    }
-    if reference.moves() || config.force_pull {
-        pull(engine, config, timeout, &spec.image)?;
-        return engine.create(spec).map_err(again);
-    }
-    match engine.create(spec) {
-        // Not found may also be a network or a volume.
-        Err(Error::NotFound(text)) if engine.has_image(&spec.image)? => Err(again(Error::NotFound(text))),
-        Err(Error::NotFound(_)) => {
-            pull(engine, config, timeout, &spec.image)?;
-            engine.create(spec).map_err(again)
-        }
-        created => created.map_err(again),
-    }
-}
-
-fn pull(engine: &impl Engine, config: &Config, timeout: Option<&str>, image: &str) -> Result<(), StartError> {
-    let timeout_ms = timeout
-        .filter(|text| !text.is_empty())
-        .map_or(Ok(0), |text| duration::milliseconds("image_pull_timeout", text))?;
-    let mut options =
-        PullOptions { credentials: config.auth.as_ref().and_then(credentials), timeout_ms, platform: None };
-    let mut pulled = engine.pull(image, &options);
-    if config.auth_soft_fail && pulled.as_ref().is_err_and(|error| error.text().contains(NO_AUTH)) {
-        options.credentials = Some(anonymous());
-        pulled = engine.pull(image, &options);
-    }
-    pulled.map_err(|reason| {
-        let hopeless = matches!(reason, Error::NotFound(_) | Error::Denied(_) | Error::Invalid(_));
-        StartError { reason, recoverable: !hopeless }
-    })
-}
-
-/// Words of the host when looking credentials up failed, rather than pulling.
-const NO_AUTH: &str = "Failed to find docker auth";
-
-/// What tells the host not to look for the operator's credentials.
-fn anonymous() -> Credentials {
-    Credentials { username: String::new(), password: String::new(), identity_token: None, server_address: None }
-}
-
-/// An `auth` block with nothing in it means the operator's credentials.
-fn credentials(auth: &Auth) -> Option<Credentials> {
-    let given = !(auth.username.is_empty() && auth.password.is_empty());
-    given.then(|| Credentials {
-        username: auth.username.clone(),
-        password: auth.password.clone(),
-        identity_token: None,
-        server_address: auth.server_address.clone(),
-    })
-}
-
 /// Whether services should be given the container's own address: asking costs a call to the engine.
 fn has_own_address(config: &Config, network: &ContainerNetwork) -> bool {
     matches!(network, ContainerNetwork::Named(_)) || config.advertise_ipv6_address
@@ -157,130 +88,36 @@ fn own_network(config: &Config, task: &Task, container: &Container) -> Option<Dr
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, collections::BTreeSet};
-
-    use longshore_sdk::{RunState, sample::task};
+    use longshore_sdk::sample::task;
 
     use super::*;
-    use crate::settings::Settings;
-
-    /// An engine that records calls and fails the ones it is told to, once each.
-    struct Fake {
-        image: bool,
-        settings: &'static str,
-        failures: RefCell<Vec<(&'static str, Error)>>,
-        /// Fails the call of this number, from 0.
-        nth: Option<(usize, Error)>,
-        calls: RefCell<Vec<String>>,
-        containers: RefCell<BTreeSet<String>>,
-    }
-
-    impl Fake {
-        fn failing(failures: &[(&'static str, Error)]) -> Self {
-            Self {
-                image: true,
-                settings: "{}",
-                failures: RefCell::new(failures.to_vec()),
-                nth: None,
-                calls: RefCell::default(),
-                containers: RefCell::default(),
-            }
-        }
-        fn call(&self, name: &str, argument: &str) -> Result<(), Error> {
-            self.calls.borrow_mut().push(format!("{name} {argument}"));
-            if let Some((number, error)) =
-                self.nth.as_ref().filter(|(number, _)| number + 1 == self.calls.borrow().len())
-            {
-                return Err(error.clone().context(format!("call {number}")));
-            }
-            let mut failures = self.failures.borrow_mut();
-            match failures.iter().position(|(call, _)| *call == name) {
-                Some(position) => Err(failures.remove(position).1),
-                None => Ok(()),
-            }
-        }
-        fn container(&self, id: &str) -> Container {
-            Container {
-                id: id.into(),
-                name: "web-a1".into(),
-                task_id: "a1/web".into(),
-                image: "redis:7".into(),
-                state: RunState::Running,
-                health: None,
-                address: Some("10.1.2.3".into()),
-                address_ipv6: Some("fd00::3".into()),
-                network_name: Some("back".into()),
-                namespace_path: None,
-            }
-        }
-    }
-
-    impl Engine for Fake {
-        fn has_image(&self, reference: &str) -> Result<bool, Error> {
-            self.call("find", reference).map(|()| self.image)
-        }
-        fn pull(&self, reference: &str, options: &PullOptions) -> Result<(), Error> {
-            let anonymous = options.credentials.as_ref().is_some_and(|given| given.username.is_empty());
-            self.call("pull", &format!("{reference}{}", if anonymous { " anonymously" } else { "" }))
-        }
-        fn load(&self, path: &str) -> Result<(), Error> {
-            self.call("load", path)
-        }
-        fn release(&self, reference: &str) -> Result<(), Error> {
-            self.call("release", reference)
-        }
-        fn create(&self, spec: &ContainerSpec) -> Result<String, Error> {
-            self.call("create", &spec.name)?;
-            self.containers.borrow_mut().insert("c1".into());
-            Ok("c1".into())
-        }
-        fn start(&self, id: &str) -> Result<(), Error> {
-            self.call("start", id)
-        }
-        fn inspect(&self, id: &str) -> Result<Container, Error> {
-            self.call("inspect", id).map(|()| self.container(id))
-        }
-        fn remove(&self, id: &str) -> Result<(), Error> {
-            self.call("remove", id)?;
-            self.containers.borrow_mut().remove(id);
-            Ok(())
-        }
-        fn list_own(&self) -> Result<Vec<Container>, Error> {
-            self.call("list", "").map(|()| vec![self.container("c1"), self.container("c2")])
-        }
-        fn cpus(&self) -> Result<u32, Error> {
-            self.call("cpus", "").map(|()| 2)
-        }
-        fn settings(&self) -> Result<Settings, Error> {
-            config::parse("settings", self.settings)
-        }
-    }
+    use crate::fake::Fake;
 
     #[test]
     fn calls_of_a_start() {
         let missing = [("create", Error::not_found("No such image"))];
         let table: [(&str, Fake, &[&str]); 6] = [
-            (r#"{"image": "redis:7"}"#, Fake::failing(&[]), &["create web-a1", "start c1"]),
-            (r#"{"image": "redis"}"#, Fake::failing(&[]), &["pull redis", "create web-a1", "start c1"]),
+            (r#"{"image": "redis:7"}"#, Fake::failing(&[]), &["create web-a1 of redis:7", "start c1"]),
+            (r#"{"image": "redis"}"#, Fake::failing(&[]), &["pull redis", "create web-a1 of redis", "start c1"]),
             (
                 r#"{"image": "redis:7", "force_pull": true}"#,
                 Fake::failing(&[]),
-                &["pull redis:7", "create web-a1", "start c1"],
+                &["pull redis:7", "create web-a1 of redis:7", "start c1"],
             ),
             (
                 r#"{"image": "redis:7"}"#,
-                Fake { image: false, ..Fake::failing(&missing) },
-                &["create web-a1", "find redis:7", "pull redis:7", "create web-a1", "start c1"],
+                Fake { images: &[], ..Fake::failing(&missing) },
+                &["create web-a1 of redis:7", "find redis:7", "pull redis:7", "create web-a1 of redis:7", "start c1"],
             ),
             (
                 r#"{"image": "redis:7", "load": "redis.tar"}"#,
                 Fake::failing(&[]),
-                &["load local/redis.tar", "create web-a1", "start c1"],
+                &["load local/redis.tar", "create web-a1 of redis:7", "start c1"],
             ),
             (
                 r#"{"image": "redis:7", "network_mode": "back"}"#,
                 Fake::failing(&[]),
-                &["create web-a1", "start c1", "inspect c1"],
+                &["create web-a1 of redis:7", "start c1", "inspect c1"],
             ),
         ];
         for (config, fake, expected) in table {

@@ -99,7 +99,7 @@ fn host(given: &Given, network: &ContainerNetwork) -> Result<Section, Error> {
         host.put("LogConfig", json!({"Type": driver, "Config": options}));
     }
     if !network::is_joined(network) {
-        resolver(&mut host, config, task);
+        resolver(&mut host, config, task)?;
     }
     Ok(host)
 }
@@ -115,7 +115,10 @@ fn logging<'a>(config: &'a Config, settings: &'a Settings) -> Option<(&'a str, &
 }
 
 /// The group's `dns` block wins over the task's keys.
-fn resolver(host: &mut Section, config: &Config, task: &Task) {
+fn resolver(host: &mut Section, config: &Config, task: &Task) -> Result<(), Error> {
+    if let Some(text) = config.dns_servers.iter().find(|text| text.parse::<std::net::IpAddr>().is_err()) {
+        return Err(Error::invalid(format!("failed to parse dns_servers {text:?}: not an IP address")));
+    }
     host.list("ExtraHosts", &config.extra_hosts);
     match &task.dns {
         Some(dns) => host.list("Dns", &dns.servers).list("DnsSearch", &dns.searches).list("DnsOptions", &dns.options),
@@ -124,6 +127,7 @@ fn resolver(host: &mut Section, config: &Config, task: &Task) {
             .list("DnsSearch", &config.dns_search_domains)
             .list("DnsOptions", &config.dns_options),
     };
+    Ok(())
 }
 
 /// `cap_net_admin` and `NET_ADMIN` are one.
@@ -272,6 +276,7 @@ mod tests {
                 "invalid cgroup permission string: \"rx\"",
             ),
             (r#"{"ipv4_address": "x"}"#, "failed to parse ipv4_address \"x\""),
+            (r#"{"dns_servers": ["9.9.9.9", "x"]}"#, "failed to parse dns_servers \"x\""),
         ];
         for (config, expected) in table {
             let error = made(config, &ContainerNetwork::DefaultNetwork).unwrap_err();

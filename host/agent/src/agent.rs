@@ -190,6 +190,11 @@ impl Agent {
         self.shared.exec(alloc, task, request).await
     }
 
+    /// What the drivers of an allocation's running tasks know of them now, by task.
+    pub async fn facts(&self, alloc: &Allocation) -> BTreeMap<String, BTreeMap<String, String>> {
+        self.shared.facts(&alloc.id).await
+    }
+
     /// A task's output from a place on; `follow` goes on until the task is dead.
     pub fn logs(
         &self,

@@ -377,6 +377,7 @@ pub(crate) fn record(alloc: &Allocation) -> AllocRecord {
         network_remains: alloc.network_remains,
         ports: alloc.ports.clone(),
         cores: alloc.cores.clone(),
+        images: alloc.images.clone(),
         create_time: alloc.create_time,
         create_index: alloc.create_index,
     }

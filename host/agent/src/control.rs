@@ -15,7 +15,8 @@ use longshore_core::{
 };
 use longshore_job::model::{Job, JobKind};
 
-use tokio::time::{Instant, sleep};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     Allocation, ControlError, Desired, Evaluation, TaskPhase,
@@ -28,6 +29,8 @@ use crate::{
 
 /// How long a request waits for a task to be found again.
 const FIND: Duration = Duration::from_secs(5);
+/// How long a driver may take to say what it knows of a task.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Why allocations end with their job.
 const JOB_STOPPED: &str = "alloc not needed as job is stopped";
 
@@ -255,6 +258,20 @@ impl Shared {
             }
         }
         Ok(found)
+    }
+
+    /// What the drivers of an allocation's running tasks know of them now. A task that is just being worked on, and one
+    /// whose driver does not answer at once, is left out.
+    pub(crate) async fn facts(&self, alloc: &AllocId) -> BTreeMap<String, BTreeMap<String, String>> {
+        let Some(control) = self.control(alloc) else { return BTreeMap::new() };
+        let asked = control.tasks.iter().map(async |(name, control)| {
+            let live = control.live.try_lock().ok()?;
+            let live = live.as_ref()?;
+            let driver = live.driver(self).ok()?;
+            let said = timeout(ANSWER, driver.inspect(&live.task, &live.started.handle)).await.ok()?;
+            Some((name.clone(), said.ok()?.attributes))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     async fn measure(&self, live: &Live) -> Result<Usage, ControlError> {

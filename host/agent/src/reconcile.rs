@@ -122,6 +122,7 @@ fn restore_alloc(
         network_remains: record.network_remains,
         ports: record.ports,
         cores: record.cores,
+        images: record.images,
         tasks,
         task_dirs,
         create_time: record.create_time,

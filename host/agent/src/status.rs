@@ -147,6 +147,8 @@ pub struct Allocation {
     pub ports: Vec<Port>,
     /// Processors that belong to one of its tasks alone, by task.
     pub cores: BTreeMap<String, Vec<u32>>,
+    /// Images of its tasks' containers, by task: each task runs the same at every start.
+    pub images: BTreeMap<String, TaskImage>,
     /// Its tasks, by name.
     pub tasks: BTreeMap<String, TaskState>,
     /// Its directory on the host.
@@ -161,6 +163,17 @@ pub struct Allocation {
     pub create_index: u64,
     /// Index of its last change.
     pub modify_index: u64,
+}
+
+/// The image a task's container was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TaskImage {
+    /// Its content id, `sha256:…`.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Where a registry has it, `repository@sha256:…`; none for one that was made or loaded here.
+    pub digest: Option<String>,
 }
 
 /// Where a task is in its life.

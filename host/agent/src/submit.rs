@@ -258,6 +258,7 @@ impl Shared {
             network_remains: false,
             ports: Vec::new(),
             cores: BTreeMap::new(),
+            images: BTreeMap::new(),
             tasks,
             dir: self.config.alloc_dir(&id.0),
             task_dirs,

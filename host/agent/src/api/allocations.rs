@@ -28,7 +28,8 @@ pub(super) async fn read(
 ) -> Result<Answer<Allocation>> {
     let index = read.hold(&api).await;
     let alloc = find(&api, &id)?;
-    Ok(Answer { index, body: Allocation::of(&alloc, &api.agent.node()) })
+    let task_facts = api.agent.facts(&alloc).await;
+    Ok(Answer { index, body: Allocation { task_facts, ..Allocation::of(&alloc, &api.agent.node()) } })
 }
 
 /// An allocation by its whole id.

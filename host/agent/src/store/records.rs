@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{StoreError, Table, Write, journal::Tables};
 use crate::{
-    status::{Desired, Evaluation, Submission, TaskState},
+    status::{Desired, Evaluation, Submission, TaskImage, TaskState},
     task::restart::RestartCount,
 };
 
@@ -51,6 +51,8 @@ pub(crate) struct AllocRecord {
     pub(crate) ports: Vec<Port>,
     #[serde(default)]
     pub(crate) cores: BTreeMap<String, Vec<u32>>,
+    #[serde(default)]
+    pub(crate) images: BTreeMap<String, TaskImage>,
     pub(crate) create_time: SystemTime,
     pub(crate) create_index: u64,
 }

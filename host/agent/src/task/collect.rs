@@ -1,6 +1,6 @@
 //! Brings a container's output into the task's log files, exactly once over restarts of the agent.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::StreamExt;
 use longshore_core::{
@@ -11,7 +11,7 @@ use longshore_core::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Live,
+    Live, events,
     output::{Rotator, end},
 };
 use crate::{
@@ -77,15 +77,24 @@ impl Collector<'_> {
             match failure {
                 Ok(()) | Err(HostError::NotFound(_)) => return,
                 // Asking again would be answered the same, so it is said once.
-                Err(HostError::Invalid(why)) => {
-                    return tracing::warn!(task = %self.live.task.id, "the output of this task is not collected: {why}");
-                }
+                Err(HostError::Invalid(why)) => return self.tell(&why),
                 Err(error) => {
                     tracing::warn!(task = %self.live.task.id, %error, "lost a task's output; trying again");
                     sleep(pause).await;
                     pause = (pause * 2).min(RETRY.1);
                 }
             }
+        }
+    }
+
+    /// Says that there is no output to be had; not again to somebody who was told before.
+    fn tell(&self, why: &str) {
+        let (id, board) = (&self.live.task.id, &self.shared.board);
+        let message = format!("The output of this task is not collected: {why}");
+        let alloc = board.alloc(&id.alloc);
+        let told = alloc.as_ref().and_then(|alloc| alloc.tasks.get(&id.task));
+        if told.is_none_or(|state| state.events.iter().all(|event| event.message != message)) {
+            board.add_event(id, events::driver(&message, &BTreeMap::new()));
         }
     }
 

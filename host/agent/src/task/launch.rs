@@ -67,7 +67,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
     let network = group.networks.first();
     let task = Task {
         id: TaskId { alloc: alloc.id.clone(), task: name.to_owned() },
-        origin: origin(shared, alloc),
+        origin: origin(shared, alloc, name),
         config,
         user: (!user.is_empty()).then_some(user),
         resources,
@@ -119,7 +119,12 @@ fn host_env(shared: &Shared) -> BTreeMap<String, String> {
     allowed.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn origin(shared: &Shared, alloc: &Allocation) -> BTreeMap<String, String> {
+fn origin(shared: &Shared, alloc: &Allocation, task: &str) -> BTreeMap<String, String> {
+    let image = alloc.images.get(task);
+    let image = [
+        image.map(|image| ("image_id", image.id.clone())),
+        image.and_then(|image| Some(("image_digest", image.digest.clone()?))),
+    ];
     [
         ("job_id", alloc.job.id.clone()),
         ("job_name", alloc.job.name.clone()),
@@ -133,6 +138,7 @@ fn origin(shared: &Shared, alloc: &Allocation) -> BTreeMap<String, String> {
         ("datacenter", shared.config.datacenter.clone()),
     ]
     .into_iter()
+    .chain(image.into_iter().flatten())
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
 }
@@ -140,7 +146,7 @@ fn origin(shared: &Shared, alloc: &Allocation) -> BTreeMap<String, String> {
 /// What a task is promised; whole processors count with all their MHz.
 fn resources(shared: &Shared, wanted: &model::Resources, cores: Option<&Vec<u32>>) -> Resources {
     let bounded = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let (all_mhz, all_cores) = (shared.config.node_cpu_mhz, shared.config.reservable_cores.len().max(1));
+    let (all_mhz, all_cores) = (shared.config.node_cpu_mhz, shared.config.processors.len().max(1));
     let cpu_cores = cores.cloned().unwrap_or_default();
     let whole_mhz = u64::from(all_mhz) * cpu_cores.len() as u64 / all_cores as u64;
     Resources {

@@ -2,6 +2,7 @@
 
 mod collect;
 pub(crate) mod events;
+mod image;
 pub(crate) mod launch;
 pub(crate) mod output;
 pub(crate) mod restart;

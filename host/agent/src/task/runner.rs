@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{
-    Live, StopCause, TaskControl, Wish, collect, events,
+    Live, StopCause, TaskControl, Wish, collect, events, image,
     launch::{self, Launch},
     restart::{Decision, Ending, RestartRules},
     stop::{Backoff, passes},
@@ -419,7 +419,7 @@ impl TaskRunner {
             return self.ended(Some(started.handle), Ending::StartFailed { recoverable: true }).await;
         };
         let mut live = Live { driver, task, started: Arc::new(started) };
-        let collector = self.collect_output(&live);
+        let helpers = [self.collect_output(&live), self.note_image(&live)];
         self.killing.store(false, Ordering::Relaxed);
         let ending = loop {
             match self.watch_one(&live).await {
@@ -436,8 +436,8 @@ impl TaskRunner {
             }
         };
         *self.control.live.lock().await = None;
-        if let Some(collector) = collector {
-            let _ = timeout(LAST_OUTPUT, collector).await;
+        for helper in helpers.into_iter().flatten() {
+            let _ = timeout(LAST_OUTPUT, helper).await;
         }
         self.gate.leave().await;
         self.ended(Some(live.started.handle.clone()), ending).await
@@ -450,6 +450,12 @@ impl TaskRunner {
         }
         let (shared, live, id) = (self.shared.clone(), live.clone(), id.clone());
         Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id).await }))
+    }
+
+    fn note_image(&self, live: &Live) -> Option<tokio::task::JoinHandle<()>> {
+        let Watch::Container(id) = &live.started.watch else { return None };
+        let (shared, live, id) = (self.shared.clone(), live.clone(), id.clone());
+        Some(self.shared.spawn(async move { image::note(&shared, &live, &id).await }))
     }
 
     /// Until it ends, by itself or because it is made to; the second value says which.

@@ -9,16 +9,24 @@ pub struct Image(pub String);
 
 impl Image {
     pub fn make(test: &str) -> Self {
+        let image = Self(format!("longshore-it/{test}:{}", std::process::id()));
+        image.import("/etc/nothing", &[]);
+        image
+    }
+
+    /// Makes it anew, with a file of its own and changes such as `HEALTHCHECK …`: the name moves.
+    pub fn import(&self, file: &str, changes: &[&str]) {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["bin", "tmp", "etc"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
         fs::copy("/bin/busybox", dir.path().join("bin/busybox")).expect("Debian's busybox-static is needed");
         std::os::unix::fs::symlink("busybox", dir.path().join("bin/sh")).unwrap();
-        let image = Self(format!("longshore-it/{test}:{}", std::process::id()));
-        let import = "tar -C \"$0\" -c . | docker import - \"$1\"";
-        run("sh", &["-c", import, dir.path().to_str().unwrap(), &image.0]).ok();
-        image
+        fs::write(dir.path().join(&file[1..]), "").unwrap();
+        let import = "dir=$1; shift; tar -C \"$dir\" -c . | docker import \"$@\"";
+        let changes = changes.iter().flat_map(|change| ["--change", change]);
+        let arguments = ["-c", import, "sh", dir.path().to_str().unwrap()].into_iter().chain(changes);
+        run("sh", &arguments.chain(["-", &self.0]).collect::<Vec<_>>()).ok();
     }
 }
 

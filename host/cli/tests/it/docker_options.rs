@@ -329,6 +329,104 @@ fn wrong_keys_and_types_are_found_at_submit() {
 }
 
 #[test]
+fn output_that_the_engine_does_not_keep_is_told_once() {
+    let image = Image::make("options-unread");
+    let mut station = Station::start();
+    let alloc = station.run_job("options", &job(&image.0, "logging {\n type = \"none\"\n }", ""));
+    let told = |state: &Value| state["Events"].to_string().matches("not collected: configured logging driver").count();
+    let is_told = |station: &Station| station.until_task(&alloc, "t", "it is told", |state| told(state) > 0);
+    is_told(&station);
+    station.kill();
+    station.launch();
+    // It is running again, and its output was asked for, once the new agent has found it.
+    station.cli(&["alloc", "exec", "-t=false", &alloc[..8], "sh", "-c", "true"]).ok();
+    let events = is_told(&station)["Events"].to_string();
+    assert_eq!(told(&is_told(&station)), 2, "once as a message, once as its detail: {events}");
+    station.cli(&["job", "stop", "options"]).ok();
+    gone(&alloc);
+}
+
+/// Nomad's table of memory limits, a task for each row, and what the task, the engine and the kernel say to it.
+#[test]
+fn memory_and_cpu_are_those_of_nomads_table() {
+    // (memory_hard_limit, memory, memory_max, Memory, MemoryReservation), MiB
+    let table =
+        [(0, 10, 0, 10, 0), (20, 10, 0, 20, 10), (0, 10, 20, 20, 10), (30, 10, 20, 30, 10), (20, 10, 30, 30, 10)];
+    let image = Image::make("options-memory");
+    let station = Station::start();
+    let tasks = table.iter().enumerate().map(|(row, (driver, soft, most, ..))| {
+        let hard = if *driver > 0 { format!("memory_hard_limit = {driver}") } else { String::new() };
+        let most = if *most > 0 { format!("memory_max = {most}") } else { String::new() };
+        let script =
+            "busybox echo $NOMAD_CPU_LIMIT $NOMAD_MEMORY_LIMIT $NOMAD_MEMORY_MAX_LIMIT; exec busybox sleep 600";
+        format!(
+            r#"task "t{row}" {{
+                driver = "docker"
+                config {{
+                    image   = "{}"
+                    command = "sh"
+                    args    = ["-c", "{script}"]
+                    {hard}
+                }}
+                kill_signal = "SIGKILL"
+                resources {{
+                    cpu = {}
+                    memory = {soft}
+                    {most}
+                }}
+            }}
+"#,
+            image.0,
+            100 + row
+        )
+    });
+    let text = format!("job \"options\" {{\n group \"g\" {{\n {} }}\n}}\n", tasks.collect::<String>());
+    let alloc = station.run_job("options", &text);
+    for (row, (_, soft, most, limit, reservation)) in table.into_iter().enumerate() {
+        let name = format!("t{row}-{alloc}");
+        let said: Value = serde_json::from_str(&run("docker", &["inspect", &name]).ok()).unwrap();
+        let host = &said[0]["HostConfig"];
+        assert_eq!(host["Memory"], limit << 20, "row {row}");
+        assert_eq!(host["MemoryReservation"], reservation << 20, "row {row}");
+        assert_eq!(host["MemorySwap"], limit << 20, "row {row}: no swap");
+        assert_eq!(host["CpuShares"], 100 + row, "row {row}");
+        let told = if most > 0 { format!("{} {soft} {most}", 100 + row) } else { format!("{} {soft}", 100 + row) };
+        crate::harness::eventually("it has spoken", || {
+            let said = station.cli(&["alloc", "logs", &alloc[..8], &format!("t{row}")]).out;
+            (said.trim() == told).then_some(())
+        });
+        let pid = said[0]["State"]["Pid"].to_string();
+        assert_eq!(kernel(&pid, "memory.limit_in_bytes", "memory.max"), (limit << 20).to_string(), "row {row}");
+        assert_eq!(kernel(&pid, "cpu.shares", "cpu.weight"), cpu_of(100 + row as u64), "row {row}");
+    }
+    station.cli(&["job", "stop", "options"]).ok();
+    gone(&alloc);
+}
+
+/// A file of the control group that a process is in, by its name in version 1 and 2.
+fn kernel(pid: &str, v1: &str, v2: &str) -> String {
+    let controller = v1.split('.').next().unwrap();
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let of = |wanted: &str| {
+        groups.lines().find_map(|line| {
+            let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|name| name == wanted).then(|| group.to_owned())
+        })
+    };
+    let file = match of(controller) {
+        Some(group) => format!("/sys/fs/cgroup/{controller}{group}/{v1}"),
+        None => format!("/sys/fs/cgroup{}/{v2}", of("").unwrap()),
+    };
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}")).trim().to_owned()
+}
+
+/// Shares as the kernel has them: as they are in version 1, a weight in version 2.
+fn cpu_of(shares: u64) -> String {
+    let is_unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    if is_unified { 1 + (shares - 2) * 9999 / 262_142 } else { shares }.to_string()
+}
+
+#[test]
 fn too_much_memory_is_told_as_such() {
     let image = Image::make("options-oom");
     let station = Station::start();

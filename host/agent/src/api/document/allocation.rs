@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{job::kind, nanoseconds, rfc3339};
-use crate::status::{self, Desired};
+use crate::status::{self, Desired, TaskImage};
 
 /// One allocation of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -83,6 +83,10 @@ pub struct Allocation {
     pub network_status: Option<NetworkStatus>,
     /// Its directory on the host. Ours alone.
     pub alloc_dir: String,
+    /// Images its tasks run at every start, by task. Ours alone.
+    pub task_images: BTreeMap<String, TaskImage>,
+    /// What the drivers of running tasks know of them now, by task: the container's id, its health. Ours alone.
+    pub task_facts: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What an allocation was given.
@@ -284,6 +288,8 @@ impl Allocation {
             task_resources,
             network_status: alloc.network.as_ref().map(Into::into),
             alloc_dir: alloc.dir.display().to_string(),
+            task_images: alloc.images.clone(),
+            task_facts: BTreeMap::new(),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Arguments {
             print_usage(&client.get(&format!("/v1/client/allocation/{id}/stats")).await?);
         }
         for (task, state) in &alloc.stub.task_states {
-            print_task(task, state);
+            print_task(task, state, &facts(&alloc, task));
         }
         Ok(())
     }
@@ -110,12 +110,21 @@ fn print_usage(usage: &AllocUsage) {
     table.print();
 }
 
-fn print_task(task: &str, state: &TaskState) {
+/// What is known of a task beside its events.
+fn facts(alloc: &Allocation, task: &str) -> Vec<(String, String)> {
+    let image = alloc.task_images.get(task).cloned().unwrap_or_default();
+    let digest = image.digest.unwrap_or_default();
+    let said = alloc.task_facts.get(task).into_iter().flatten();
+    let said = said.map(|(name, value)| (name.clone(), value.clone()));
+    [("image_id".to_owned(), image.id), ("image_digest".to_owned(), digest)].into_iter().chain(said).collect()
+}
+
+fn print_task(task: &str, state: &TaskState, facts: &[(String, String)]) {
     let failed = if state.failed { ", failed" } else { "" };
     output::print_heading(&format!("Task {task:?} is {}{failed}", state.state));
-    if state.restarts > 0 {
-        output::print_fields(&[("Restarts", state.restarts.to_string())]);
-    }
+    let restarts = if state.restarts > 0 { state.restarts.to_string() } else { String::new() };
+    let facts = facts.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    output::print_fields(&[("Restarts", restarts)].into_iter().chain(facts).collect::<Vec<_>>());
     let mut table = Table::new(&["Time", "Event", "Description"]);
     for event in &state.events {
         table.row([output::ago(event.time), event.kind.clone(), event.display_message.clone()]);

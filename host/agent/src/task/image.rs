@@ -1,0 +1,38 @@
+//! The image a task's container was made of. It is noted with the allocation, and told to the driver at later starts:
+//! a tag may point elsewhere by then.
+
+use longshore_core::error::Result;
+
+use super::Live;
+use crate::{shared::Shared, status::TaskImage};
+
+/// Notes the image of a container of a task's.
+pub(crate) async fn note(shared: &Shared, live: &Live, container: &str) {
+    let id = &live.task.id;
+    let image = match find(shared, live, container).await {
+        Ok(Some(image)) => image,
+        Ok(None) => return,
+        Err(error) => return tracing::debug!(task = %id, %error, "the image of a task is not known"),
+    };
+    let known = shared.board.alloc(&id.alloc).and_then(|alloc| alloc.images.get(&id.task).cloned());
+    if known.as_ref() != Some(&image) {
+        let pending = shared.board.change_alloc(&id.alloc, |alloc| drop(alloc.images.insert(id.task.clone(), image)));
+        if let Some(pending) = pending {
+            pending.forget();
+        }
+    }
+}
+
+async fn find(shared: &Shared, live: &Live, container: &str) -> Result<Option<TaskImage>> {
+    let (Some(containers), Some(images)) = (&shared.backends.containers, &shared.backends.images) else {
+        return Ok(None);
+    };
+    let caller = live.caller();
+    let container = containers.inspect(&caller, container).await?;
+    let image = images.find(&caller, &container.image_id).await?;
+    let digests = image.map(|image| image.digests).unwrap_or_default();
+    // An image that several repositories have is fetched from the task's.
+    let own = |digest: &&String| digest.split_once('@').is_some_and(|(name, _)| container.image.starts_with(name));
+    let digest = digests.iter().find(own).or(digests.first()).cloned();
+    Ok((!container.image_id.is_empty()).then_some(TaskImage { id: container.image_id, digest }))
+}
