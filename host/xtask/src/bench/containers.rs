@@ -1,4 +1,4 @@
-//! What the life of containers costs beyond the engine's own calls: reading their output, and stopping them.
+//! What the life of containers costs beyond the engine's own calls: starting them, reading their output, stopping them.
 
 use super::{Row, median, tasks};
 use crate::agent::Agent;
@@ -17,15 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Ends at once when it is asked to.
 const POLITE: &str = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
 
-/// Both, in turn with the same done by hand.
+/// Each in turn with the same done by hand.
 pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
     let mut agent = Agent::start(program, "bench-containers", "")?;
-    let (mut logs, mut stops) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    let [mut logs, mut starts, mut stops] = [(); 3].map(|()| (Vec::new(), Vec::new()));
     for _ in 0..ROUNDS {
         logs.0.push(collected(&mut agent)?);
         logs.1.push(read_by_hand(engine)?);
-        stops.0.push(stopped(&mut agent)?);
-        stops.1.push(stopped_by_hand(engine)?);
+        let ours = started_and_stopped(&mut agent)?;
+        let by_hand = started_and_stopped_by_hand(engine)?;
+        starts.0.push(ours.0);
+        starts.1.push(by_hand.0);
+        stops.0.push(ours.1);
+        stops.1.push(by_hand.1);
     }
     Ok(vec![
         Row::times(
@@ -35,6 +39,7 @@ pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
             median(logs.1),
             "≤ 1×",
         ),
+        Row::times("Docker task, submit → running", median(starts.0), "same Engine calls", median(starts.1), "≤ 1.05×"),
         Row::times(
             "Docker task, `job stop` → removed",
             median(stops.0),
@@ -85,29 +90,34 @@ fn read_by_hand(engine: &Engine) -> Outcome<Duration> {
     Ok(time)
 }
 
-fn stopped(agent: &mut Agent) -> Outcome<Duration> {
+/// From the submission until the task runs, and from its stop until it is removed.
+fn started_and_stopped(agent: &mut Agent) -> Outcome<(Duration, Duration)> {
     let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", POLITE]});
+    let begun = Instant::now();
     agent.submit(&tasks::job("docker", &config, json!([]), 1))?;
-    let id = allocation(agent)?;
     until("the task runs", || {
-        agent.json(&format!("/v1/allocation/{id}")).is_ok_and(|alloc| alloc["ClientStatus"] == "running")
+        agent.json("/v1/job/bench/allocations").is_ok_and(|allocs| allocs[0]["ClientStatus"] == "running")
     })?;
+    let started = begun.elapsed();
     pause(Duration::from_millis(200))?;
     let begun = Instant::now();
     agent.stop_job("bench")?;
-    Ok(begun.elapsed())
+    Ok((started, begun.elapsed()))
 }
 
-fn stopped_by_hand(engine: &Engine) -> Outcome<Duration> {
+fn started_and_stopped_by_hand(engine: &Engine) -> Outcome<(Duration, Duration)> {
+    let begun = Instant::now();
     let id = start(engine, POLITE, &json!({}))?;
+    let started = begun.elapsed();
     pause(Duration::from_millis(200))?;
     let begun = Instant::now();
     tasks::call(engine, "POST", &format!("/containers/{id}/stop?t=5"), &[])?;
     tasks::call(engine, "DELETE", &format!("/containers/{id}?force=true&v=true"), &[])?;
-    Ok(begun.elapsed())
+    Ok((started, begun.elapsed()))
 }
 
-fn start(engine: &Engine, script: &str, log: &Value) -> Outcome<String> {
+/// Creates and starts a container; answers its id.
+pub fn start(engine: &Engine, script: &str, log: &Value) -> Outcome<String> {
     let create = json!({
         "Image": tasks::IMAGE,
         "Cmd": ["sh", "-c", script],
@@ -126,13 +136,14 @@ fn allocation(agent: &Agent) -> Outcome<String> {
     id.map(str::to_owned).ok_or_else(|| Failure::new("the job has no allocation"))
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Outcome {
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Outcome {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         if Instant::now() > deadline {
             return Err(Failure::new(format!("not within {PATIENCE:?}: {what}")));
         }
-        pause(Duration::from_millis(5))?;
+        pause(Duration::from_millis(1))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod bridge;
 mod containers;
+mod crowd;
 mod jobs;
 mod memory;
 mod operation;
@@ -55,6 +56,7 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     rows.extend(tasks::rows(workspace, &program, &engine)?);
     rows.extend(bridge::rows(&program, &engine)?);
     rows.extend(containers::rows(&program, &engine)?);
+    rows.extend(crowd::rows(workspace, &program, &engine, crowd::SIZE)?);
     rows.extend(memory::rows(&program)?);
     rows.extend(jobs::rows(workspace)?);
     drop(image);
