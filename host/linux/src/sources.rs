@@ -54,9 +54,10 @@ async fn check(policy: &Policy, scope: &TaskScope, written: &Path, real: &Path) 
     if written == real || policy.allows_outside(real) {
         return policy.check_host_path(real, scope);
     }
-    // The allocation and what the operator allows may be reached through links themselves.
+    // The allocation and what the operator allows may be reached through links themselves. Of the allocation only what
+    // its tasks cannot replace counts: `local` may be a link that one of them made.
     let allowed = policy.allow_host_binds.iter().map(PathBuf::from);
-    for root in scope.dirs.roots().into_iter().map(Path::to_path_buf).chain(allowed) {
+    for root in [scope.dirs.task.clone(), scope.dirs.alloc.clone()].into_iter().chain(allowed) {
         if root.is_absolute() && tokio::fs::canonicalize(&root).await.is_ok_and(|root| real.starts_with(root)) {
             return Ok(());
         }

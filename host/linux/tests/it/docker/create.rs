@@ -158,6 +158,16 @@ async fn no_link_leads_a_mount_out() {
     let error = scene.docker.start(&scene.caller, &id).await.unwrap_err();
     assert!(matches!(error, HostError::Denied(_)), "{error}");
     assert_eq!(scene.inspect(&id, "/State/Status"), "created");
+    // A container that has the task's directory mounted can swap what is below it before its next start.
+    std::fs::remove_dir_all(&local).unwrap();
+    for victim in ["/etc", "/"] {
+        symlink(victim, &local).unwrap();
+        for path in ["", "etc"] {
+            let error = try_mount(path).await.unwrap_err();
+            assert!(matches!(error, HostError::Denied(_) | HostError::Invalid(_)), "{victim} {path}: {error}");
+        }
+        std::fs::remove_file(&local).unwrap();
+    }
 }
 
 #[tokio::test]
