@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use crate::bindings::longshore::host::{
-    containers, events, log, ports, processes,
+    events, log, ports, processes,
     types::{Error, KeyValue, Limits},
 };
 
@@ -33,7 +33,6 @@ pub fn commit(operation: &str, text: &str) -> Result<(), Error> {
         "events" => return events_until_refused(),
         "long-event" => return long_event(),
         "long-error" => return Err(Error::Invalid("é".repeat(1 << 20))),
-        "disguised-bind" => return disguised_bind(rest),
         "wait" => return processes::signal("a process", "SIGHUP"),
         "other-id" => return other_id(rest),
         "release" => return ports::release("http"),
@@ -80,32 +79,6 @@ fn events_until_refused() -> Result<(), Error> {
 fn long_event() -> Result<(), Error> {
     let annotation = |number: u32| KeyValue { key: format!("{number}{}", "-".repeat(4096)), value: "é".repeat(4096) };
     events::emit(&"é".repeat(1 << 20), &(0..1_000).map(annotation).collect::<Vec<_>>())
-}
-
-/// Asks for a volume that is a bind of `/etc`, of a type that is none: `disguised-bind <type>`.
-fn disguised_bind(rest: &str) -> Result<(), Error> {
-    let kind = rest.split([' ', '"']).nth(1).unwrap_or_default();
-    let options = format!(
-        r#"{{"HostConfig": {{"Mounts": [{{"Type": "volume", "Target": "/d", "VolumeOptions": {{"DriverConfig":
-            {{"Name": "local", "Options": {{"type": "{kind}", "o": "bind", "device": "/etc"}}}}}}}}]}}}}"#
-    );
-    let spec = containers::ContainerSpec {
-        name: "disguised".into(),
-        image: "any:1".into(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        env: Vec::new(),
-        working_dir: None,
-        user: None,
-        hostname: None,
-        labels: Vec::new(),
-        mounts: Vec::new(),
-        network: containers::ContainerNetwork::None,
-        ports: Vec::new(),
-        limits: NO_LIMITS,
-        engine_options: Some(options),
-    };
-    containers::create(&spec).map(|_| ())
 }
 
 /// Reaches for a process that may be somebody else's: `other-id <id>`.

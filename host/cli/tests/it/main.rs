@@ -13,6 +13,7 @@ mod docker_options;
 mod exec;
 mod harness;
 mod help;
+mod hostile;
 mod java;
 mod jobs;
 mod life;

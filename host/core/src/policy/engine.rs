@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{OrDenied, Policy, denied, fits, mounts};
+use super::{OrDenied, Policy, denied, fits, local_volume, mounts};
 use crate::{
     container::{ContainerNetwork, ContainerSpec},
     error::{HostError, Result},
@@ -105,7 +105,7 @@ const KEYS: &[(&str, Rule)] = &[
     ("HostConfig.ShmSize", Free),
     ("HostConfig.StorageOpt", Free),
     ("HostConfig.Sysctls", Gate(sysctls)),
-    ("HostConfig.Tmpfs", Free),
+    ("HostConfig.Tmpfs", Gate(tmpfs)),
     ("HostConfig.Ulimits", Free),
     ("HostConfig.UTSMode", Gate(uts_namespace)),
     ("HostConfig.UsernsMode", Gate(user_namespace)),
@@ -322,8 +322,18 @@ fn pid_namespace(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()
     namespace(policy, "pid", "HostConfig.PidMode", &["private"], value)
 }
 
+/// Modes in which a container has shared memory of its own.
+const OWN_IPC: [&str; 4] = ["", "none", "private", "shareable"];
+
+/// The mode as the container's document says it; empty for the engine's default.
+fn ipc_mode(spec: &ContainerSpec) -> Result<String> {
+    let options = spec.engine_options.as_ref().map(canonical_options).transpose()?.unwrap_or_default();
+    let mode = options.get("HostConfig").and_then(|host| host.get("IpcMode"));
+    mode.map_or(Ok(""), |mode| text("HostConfig.IpcMode", mode)).map(str::to_owned)
+}
+
 fn ipc_namespace(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()> {
-    namespace(policy, "ipc", "HostConfig.IpcMode", &["none", "private", "shareable"], value)
+    namespace(policy, "ipc", "HostConfig.IpcMode", &OWN_IPC, value)
 }
 
 fn uts_namespace(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()> {
@@ -360,13 +370,29 @@ fn log_config(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()> {
     }
 }
 
+/// Memory at some paths. The engine takes flags of mount(2) here, too, `bind` and `remount` among them.
+fn tmpfs(policy: &Policy, _: &ContainerSpec, value: &Value) -> Result<()> {
+    const PATH: &str = "HostConfig.Tmpfs";
+    let Some(mounts) = value.as_object() else {
+        return if is_unset(value) { Ok(()) } else { Err(wrong(PATH, "an object")) };
+    };
+    for options in mounts.values() {
+        let unknown = local_volume::unknown_to_tmpfs(text(PATH, options)?);
+        if let Some(option) = unknown.filter(|_| listed(policy, PATH).is_err()) {
+            let what = format!("option {option:?} is not known to be harmless for a tmpfs");
+            return Err(denied(&what, &format!("add {PATH:?} to `allow_engine_keys`")));
+        }
+    }
+    Ok(())
+}
+
 /// Kernel settings that belong to a namespace of the container's own.
 fn sysctls(policy: &Policy, spec: &ContainerSpec, value: &Value) -> Result<()> {
     let Some(settings) = value.as_object() else {
         return if is_unset(value) { Ok(()) } else { Err(wrong("HostConfig.Sysctls", "an object")) };
     };
     let own_net = !matches!(spec.network, ContainerNetwork::Host);
-    let own_ipc = !policy.allow_host_namespaces.contains("ipc");
+    let own_ipc = OWN_IPC.contains(&ipc_mode(spec)?.as_str());
     let ipc = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."];
     for name in settings.keys() {
         let name = name.replace('/', ".");

@@ -44,10 +44,19 @@ pub(super) fn check(policy: &Policy, options: &Map<String, Value>) -> Result<()>
         let names = KINDS.map(|(name, _)| name).join(", ");
         return refused(&format!("a local volume that is none of {names} may show any path of the host"));
     };
-    match text(options, "o")?.split(',').find(|option| !is_harmless(option, known)) {
+    match unknown(text(options, "o")?, known) {
         Some(option) => refused(&format!("option {option:?} is not known to be harmless for a local {kind} volume")),
         None => Ok(()),
     }
+}
+
+/// The first of some options of a tmpfs that is not known to be harmless.
+pub(super) fn unknown_to_tmpfs(options: &str) -> Option<&str> {
+    unknown(options, TMPFS)
+}
+
+fn unknown<'a>(options: &'a str, own: &str) -> Option<&'a str> {
+    options.split(',').find(|option| !is_harmless(option, own))
 }
 
 fn refused(what: &str) -> Result<()> {

@@ -32,7 +32,11 @@ pub(super) fn check_engine_mounts(policy: &Policy, _: &ContainerSpec, value: &Va
 
 fn check(policy: &Policy, mount: &Map<String, Value>) -> Result<()> {
     match text(mount, "Type")? {
-        "tmpfs" => only(mount, "", &["Type", "Target", "ReadOnly", "TmpfsOptions"]),
+        "tmpfs" => {
+            only(mount, "", &["Type", "Target", "ReadOnly", "TmpfsOptions"])?;
+            let options = section(mount, "TmpfsOptions")?;
+            options.map_or(Ok(()), |options| only(options, "TmpfsOptions.", &["SizeBytes", "Mode"]))
+        }
         "volume" => {
             only(mount, "", &["Type", "Source", "Target", "ReadOnly", "VolumeOptions"])?;
             check_volume(policy, text(mount, "Source")?)?;

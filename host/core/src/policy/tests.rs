@@ -180,6 +180,17 @@ fn engine_options_meet_policy() {
         (none(), host("Sysctls", json!({"net.core.somaxconn": "16", "kernel.shm_rmid_forced": "1"})), ""),
         (none(), host("Sysctls", json!({"kernel.core_pattern": "|/x"})), "sysctl \"kernel.core_pattern\""),
         (none(), host("Sysctls", json!({"kernel/core_pattern": "|/x"})), "would change the host"),
+        (
+            json!({"allow_host_namespaces": ["ipc:*"]}),
+            json!({"hostconfig": {"ipcmode": "host", "Sysctls": {"kernel.shmmax": "1"}}}),
+            "sysctl \"kernel.shmmax\" would change the host",
+        ),
+        (json!({"allow_host_namespaces": ["ipc:*"]}), host("Sysctls", json!({"kernel.shmmax": "1"})), ""),
+        (none(), host("Tmpfs", json!({"/t": "", "/u": "size=1m,mode=0700,noexec"})), ""),
+        (none(), host("Tmpfs", json!({"/t": "rw", "/u": "size=1m,bind"})), "\"bind\"&\"HostConfig.Tmpfs\""),
+        (none(), host("Tmpfs", json!({"/t": "remount,rw"})), "\"remount\""),
+        (none(), host("Tmpfs", json!({"/t": ["bind"]})), "invalid"),
+        (none(), host("Tmpfs", json!(["/t"])), "invalid"),
         (none(), host("VolumeDriver", json!("nfs")), "allow_volumes"),
         (none(), json!({"Volumes": {"/data": {}}}), "allow_volumes"),
         (none(), host("Ulimits", json!([{"Name": "nofile", "Soft": 1, "Hard": 1}])), ""),
@@ -208,6 +219,11 @@ fn mounts_of_the_engines_own_document_show_no_path_of_the_host() {
     let bind = json!({"type": "none", "o": "bind", "device": "/etc"});
     let table = [
         (&none, json!({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1}}), ""),
+        (
+            &none,
+            json!({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Options": [["bind"]]}}),
+            "TmpfsOptions.Options",
+        ),
         (&none, volume(json!({})), "volumes are not enabled; cannot mount volume: \"data\"&allow_volumes"),
         (&volumes, volume(json!({"NoCopy": true, "Labels": {"a": "b"}})), ""),
         (&volumes, volume(json!({"DriverConfig": {"Name": "pxd", "Options": {"size": "1"}}})), ""),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore_core::{
     backends::Backends,
-    driver::{Driver, DriverError, Health, StopRequest, Watch},
+    driver::{Driver, DriverError, Health, StopRequest, Task, Watch},
     error::HostError,
     policy::Policy,
 };
@@ -168,7 +168,12 @@ async fn no_volume_shows_a_path_of_the_host() {
     let policy = Policy { allow_volumes: true, ..Policy::default() };
     let host = Host::with(DriverConfig { policy, ..config() }).await.unwrap();
     for kind in ["none", "tmpfs", "nfs", "nfs4", "cifs"] {
-        let error = start(&host, &format!("start:disguised-bind {kind}")).await;
+        let options = json!({"type": kind, "o": "bind", "device": "/etc"});
+        let volume = json!({"Type": "volume", "Target": "/d",
+                            "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": options}}});
+        let wish = json!({"name": "disguised", "image": "any:1", "document": {"HostConfig": {"Mounts": [volume]}}});
+        let asks = Task { config: json!({"do": "start:create", "container": wish}), ..task("bad", "") };
+        let error = host.driver.start(&asks).await.unwrap_err().error;
         assert!(matches!(error.reason(), Some(HostError::Denied(_))), "{kind}: {error}");
     }
     assert!(!host.fake.calls().contains(&"containers.create".to_owned()));
