@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::config::{self, Config};
 
+/// A bind whose source the host makes where the allocation lacks it.
+const MADE: &str = "bind:made";
+
 /// All mounts that need no more than the contract's fields: the task's directories, its host volumes, binds and
 /// plain volumes. The others are engine options ([`engine_mounts`]).
 pub fn mounts(config: &Config, task: &Task, label: &str) -> Result<Vec<Mount>, Error> {
@@ -23,7 +26,8 @@ pub fn mounts(config: &Config, task: &Task, label: &str) -> Result<Vec<Mount>, E
     for block in config.mount.iter().filter(|block| !has_options(block)) {
         all.push(mount(block, directories)?);
     }
-    all.iter_mut().filter(|mount| mount.kind == MountKind::Bind).for_each(|mount| relabel(mount, label));
+    let binds = [MountKind::Bind, MountKind::Other(MADE.into())];
+    all.iter_mut().filter(|mount| binds.contains(&mount.kind)).for_each(|mount| relabel(mount, label));
     Ok(all)
 }
 
@@ -95,6 +99,8 @@ fn parts(entry: &str) -> Result<(&str, &str, &str), Error> {
 fn volume(entry: &str, directories: &Directories) -> Result<Mount, Error> {
     let (source, target, modes) = parts(entry)?;
     let mut mount = inside::bind(&absolute(source, directories), target);
+    // Docker makes what is missing of them.
+    mount.kind = MountKind::Other(MADE.into());
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
         match mode {
             "ro" => mount.read_only = true,
@@ -136,13 +142,20 @@ fn mount(block: &config::Mount, directories: &Directories) -> Result<Mount, Erro
     Ok(mount)
 }
 
-/// Relative paths are below the task's directory.
+/// Relative paths begin at the task's directory: `../alloc/data` is the group's.
 fn absolute(source: &str, directories: &Directories) -> String {
     if source.starts_with('/') {
         return source.into();
     }
-    let relative = source.trim_start_matches("./");
-    format!("{}/{relative}", directories.task.trim_end_matches('/'))
+    let mut parts: Vec<_> = directories.task.split('/').filter(|part| !part.is_empty()).collect();
+    for part in source.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]
@@ -177,7 +190,8 @@ mod tests {
             ("/etc:/mnt", "/etc", "/mnt", false),
             ("local/conf:/conf:ro", "/a/web/local/conf", "/conf", true),
             ("./local:/l:rw", "/a/web/local", "/l", false),
-            ("../up:/up:ro,rslave", "/a/web/../up", "/up", true),
+            ("../alloc/data:/up:ro,rslave", "/a/alloc/data", "/up", true),
+            ("..//.././../etc:/up", "/etc", "/up", false),
         ];
         for (entry, source, target, read_only) in table {
             let made = made(&format!(r#"{{"volumes": [{entry:?}]}}"#)).unwrap();

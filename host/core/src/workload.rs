@@ -84,14 +84,19 @@ pub enum MountKind {
     Tmpfs,
     /// Any other kind the engine knows. `bind:z` and `bind:Z` are binds whose source the engine relabels for
     /// SELinux, for all containers or for this one alone; `bind:optional` is one that a process does without where the
-    /// host has no such path.
+    /// host has no such path; `bind:made` is one whose source is made as a directory where the allocation lacks it.
     Other(String),
 }
 
 impl MountKind {
     /// Whether `source` is a host path.
     pub fn is_bind(&self) -> bool {
-        *self == Self::Bind || self.is_optional() || self.relabel().is_some()
+        *self == Self::Bind || self.is_optional() || self.is_made()
+    }
+
+    /// Whether its source is made as a directory where the allocation lacks it; relabelled ones are, too.
+    pub fn is_made(&self) -> bool {
+        *self == Self::Other("bind:made".into()) || self.relabel().is_some()
     }
 
     /// Whether it is left out where its source is missing.

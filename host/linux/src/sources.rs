@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cap_std::{ambient_authority, fs::Dir};
 use longshore_core::{
     caller::TaskScope,
     error::{HostError, Result},
@@ -24,6 +25,22 @@ impl Source {
         let real = resolve(&written).await?;
         check(policy, scope, &written, &real).await?;
         Ok(Self { written, real })
+    }
+
+    /// Makes a directory of the allocation that is not there. What is elsewhere must be there.
+    pub(crate) async fn make(scope: &TaskScope, path: &str) -> Result<()> {
+        let path = normalise(Path::new(path))?;
+        let below = |root: &Path| path.strip_prefix(root).ok().map(|rest| (root.to_owned(), rest.to_owned()));
+        // The agent's own directories; what is below them may be a link of the task's.
+        let found = [&scope.dirs.task, &scope.dirs.alloc].into_iter().find_map(|root| below(root));
+        let Some((root, rest)) = found else { return Ok(()) };
+        let missing = !tokio::fs::try_exists(&path).await.unwrap_or(true);
+        if !missing {
+            return Ok(());
+        }
+        let make = move || Dir::open_ambient_dir(root, ambient_authority())?.create_dir_all(rest);
+        let made = tokio::task::spawn_blocking(make).await.map_err(std::io::Error::other).and_then(|made| made);
+        made.map_err(|error| HostError::Invalid(format!("cannot make directory {}: {error}", path.display())))
     }
 
     /// Refuses to go on when the source no longer is what it was.

@@ -8,6 +8,7 @@
 mod api;
 mod cores;
 mod docker;
+mod docker_files;
 mod docker_images;
 mod docker_options;
 mod exec;

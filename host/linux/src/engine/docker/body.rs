@@ -120,10 +120,10 @@ fn engine_mount(mount: &Mount) -> Result<EngineMount> {
         })
     });
     let (typ, source) = match &mount.kind {
-        MountKind::Bind => (MountType::BIND, Some(mount.source.clone())),
+        kind if kind.is_bind() => (MountType::BIND, Some(mount.source.clone())),
         MountKind::Volume => (MountType::VOLUME, Some(mount.source.clone())),
         MountKind::Tmpfs => (MountType::TMPFS, None),
-        MountKind::Other(kind) => return Err(HostError::Invalid(format!("mounts of kind {kind:?} are not supported"))),
+        kind => return Err(HostError::Invalid(format!("mounts of kind {kind:?} are not supported"))),
     };
     let propagation = propagation.transpose()?;
     Ok(EngineMount {

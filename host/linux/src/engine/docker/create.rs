@@ -14,7 +14,7 @@ use super::{
     connect::Backoff,
     images::check_reference,
     owner::{Owner, is_id, not_found},
-    seccomp,
+    seccomp, secrets,
 };
 use crate::sources::Source;
 
@@ -37,6 +37,7 @@ impl Docker {
             let owner = self.owner_of(other).await?;
             owner.filter(|owner| owner.shares_network_with(caller)).ok_or_else(|| not_found(other))?;
         }
+        secrets::let_in(&scope.dirs)?;
         let (mut mounts, sources) = self.resolve_mounts(caller, scope, &spec.mounts).await?;
         if matches!(spec.network, ContainerNetwork::Container(_)) {
             mounts.extend(names(scope, &spec.mounts));
@@ -87,6 +88,9 @@ impl Docker {
         let (mut resolved, mut sources) = (Vec::new(), Vec::new());
         for mount in mounts {
             let mut mount = mount.clone();
+            if mount.kind.is_made() {
+                Source::make(scope, &mount.source).await?;
+            }
             if mount.kind.is_bind() {
                 let source = Source::follow(&policy, scope, &mount.source).await?;
                 mount.source = source.text()?;

@@ -27,6 +27,7 @@ mod logs;
 mod memory;
 mod owner;
 mod seccomp;
+mod secrets;
 mod tls;
 mod usage;
 mod wait;

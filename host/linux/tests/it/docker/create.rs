@@ -171,6 +171,60 @@ async fn no_link_leads_a_mount_out() {
 }
 
 #[tokio::test]
+async fn what_the_allocation_lacks_is_made_and_nothing_elsewhere() {
+    let outside = tempfile::tempdir().unwrap();
+    let policy = Policy { allow_host_binds: vec![outside.path().to_str().unwrap().into()], ..Policy::default() };
+    let scene = Scene::with_policy(policy);
+    let local = scene.scope().dirs.local.clone();
+    symlink(outside.path(), local.join("link")).unwrap();
+    let try_mount = async |path: std::path::PathBuf, kind: &str| {
+        let mut spec = scene.shell("true");
+        spec.mounts = vec![mount(path.to_str().unwrap(), MountKind::Other(kind.into()))];
+        scene.docker.create(&scene.caller, &spec).await
+    };
+    for (path, kind) in [("made/deep", "bind:made"), ("labelled", "bind:z")] {
+        try_mount(local.join(path), kind).await.unwrap();
+        assert!(local.join(path).is_dir());
+    }
+    for path in [local.join("link/made"), outside.path().join("made")] {
+        let error = try_mount(path.clone(), "bind:made").await.unwrap_err();
+        assert!(matches!(error, HostError::Invalid(_)), "{}: {error}", path.display());
+    }
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn secrets_are_for_any_user_of_the_container_and_for_nobody_else() {
+    let scene = Scene::new();
+    let (task, secrets) = (&scene.scope().dirs.task, &scene.scope().dirs.secrets);
+    let mut spec = scene.shell("echo hush > /local/key");
+    spec.user = Some("1234:1234".into());
+    spec.mounts = vec![mount(secrets.to_str().unwrap(), MountKind::Bind)];
+    let id = scene.docker.create(&scene.caller, &spec).await.unwrap();
+    scene.docker.start(&scene.caller, &id).await.unwrap();
+    assert_eq!(scene.docker.wait(&scene.caller, &id).await.unwrap().exit_code, 0);
+    assert_eq!(std::fs::read_to_string(secrets.join("key")).unwrap(), "hush\n");
+    for dir in [scene.scratch.path(), task.parent().unwrap()] {
+        std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    }
+    let cat = std::process::Command::new("setpriv")
+        .args(["--reuid=1234", "--clear-groups", "cat"])
+        .arg(secrets.join("key"))
+        .output();
+    assert!(!cat.unwrap().status.success(), "others of the machine read it");
+
+    // What a task has put in their place is left as it is.
+    let victim = tempfile::tempdir().unwrap();
+    std::fs::remove_dir_all(secrets).unwrap();
+    symlink(victim.path(), secrets).unwrap();
+    let mode = || std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(victim.path()).unwrap());
+    let before = mode();
+    let error = scene.docker.create(&scene.caller, &spec).await.unwrap_err();
+    assert!(matches!(error, HostError::Denied(_)), "{error}");
+    assert_eq!(mode(), before);
+}
+
+#[tokio::test]
 async fn an_allowed_path_may_be_a_link_itself() {
     let outside = tempfile::tempdir().unwrap();
     let link = outside.path().join("link");
