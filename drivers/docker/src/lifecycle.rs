@@ -82,7 +82,7 @@ fn own_network(config: &Config, task: &Task, container: &Container) -> Option<Dr
     let address = address.clone().filter(|address| !address.is_empty())?;
     let mapped = |label: &String| config.port_map.get(label).copied();
     let port_map = task.ports.iter().map(|port| (port.label.clone(), mapped(&port.label).unwrap_or(port.task_port)));
-    let shared = matches!(container.network_name.as_deref(), Some("bridge" | "nat"));
+    let shared = matches!(container.network_name.as_deref(), Some("bridge" | "nat" | "podman"));
     Some(DriverNetwork { address, auto_advertise: !shared, port_map: port_map.collect() })
 }
 

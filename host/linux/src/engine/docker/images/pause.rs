@@ -25,11 +25,10 @@ impl Docker {
         let archive = program().map(|program| archive("pause", &program)).ok_or_else(|| {
             HostError::Unavailable(format!("no holder is built in for {}; set infra_image", std::env::consts::ARCH))
         })?;
-        let (repository, tag) = REFERENCE.split_once(':').unwrap_or((REFERENCE, "latest"));
         let options = CreateImageOptions {
             from_src: Some("-".into()),
-            repo: Some(repository.into()),
-            tag: Some(tag.into()),
+            // With its tag: Podman heeds no other.
+            repo: Some(REFERENCE.into()),
             changes: vec![r#"ENTRYPOINT ["/pause"]"#.into()],
             ..CreateImageOptions::default()
         };
