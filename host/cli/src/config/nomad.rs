@@ -1,7 +1,10 @@
 //! What a Nomad client's configuration says of its Docker driver, in its own words: `plugin "docker" {}`, and
 //! the older `docker.…` keys of `client { options {} }`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use longshore_core::policy::Policy;
 use serde::Deserialize;
@@ -162,7 +165,8 @@ fn policy(docker: &Docker) -> Result<Policy, String> {
     let usual = Policy::default();
     let nvidia = docker.nvidia_runtime.clone().unwrap_or_else(|| "nvidia".into());
     let runtimes = docker.allow_runtimes.clone().unwrap_or_else(|| vec!["runc".into(), nvidia]);
-    let mut namespaces = usual.allow_host_namespaces.clone();
+    // Nomad asks nobody about the cgroup namespace, devices, security options and profiles.
+    let mut namespaces: BTreeSet<_> = ["cgroup".to_owned()].into();
     for (kind, patterns) in &docker.allowed_modes {
         let known = MODES.iter().find(|(name, _)| name == kind);
         let (_, modes) =
@@ -189,7 +193,6 @@ fn policy(docker: &Docker) -> Result<Policy, String> {
         allow_caps: docker.allow_caps.clone().map_or(usual.allow_caps, |caps| caps.into_iter().collect()),
         allow_runtimes: runtimes.into_iter().collect(),
         allow_host_namespaces: namespaces,
-        // Nomad asks nobody about devices, security options and profiles.
         allow_devices: vec!["*".into()],
         allow_security_opts: ["*".to_owned()].into(),
         ..Policy::default()
@@ -269,7 +272,7 @@ mod tests {
         let docker = &config.driver["docker"];
         assert!(docker.policy.allow_volumes && docker.policy.allow_host_binds == ["*"]);
         assert_eq!(docker.policy.allow_caps, ["CHOWN".to_owned()].into());
-        assert_eq!(docker.policy.allow_host_namespaces, ["pid:container:*".to_owned()].into());
+        assert_eq!(docker.policy.allow_host_namespaces, ["cgroup", "pid:container:*"].map(String::from).into());
         assert_eq!(docker.policy.allow_runtimes, ["runc".to_owned(), "nvidia".to_owned()].into());
         let settings = docker.config.as_ref().unwrap();
         assert_eq!((&settings["pids_limit"], &settings["extra_labels"][0]), (&json!(100), &json!("job_*")));
