@@ -8,6 +8,7 @@ use std::{
 use longshore_core::{record::PROGRESS_TOTAL, workload::ExitStatus};
 use longshore_job::model::format_duration;
 
+use super::restart::WITHIN_POLICY;
 use crate::status::{TaskEvent, TaskState};
 
 /// Events kept for each task.
@@ -88,7 +89,7 @@ pub(crate) fn terminated(status: &ExitStatus) -> TaskEvent {
 pub(crate) fn restarting(reason: &str, delay: Duration) -> TaskEvent {
     let delay_text = format_duration(Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)));
     let message = match reason {
-        "" => format!("Task restarting in {delay_text}"),
+        "" | WITHIN_POLICY => format!("Task restarting in {delay_text}"),
         reason => format!("{reason} - Task restarting in {delay_text}"),
     };
     event("Restarting", message).with("restart_reason", reason).with("start_delay", delay.as_nanos())

@@ -6,6 +6,9 @@ use longshore_core::workload::ExitStatus;
 use longshore_job::model::{JobKind, Lifecycle, LifecycleHook, RestartMode, RestartPolicy, format_duration};
 use serde::{Deserialize, Serialize};
 
+/// Why a task is usually restarted.
+pub(crate) const WITHIN_POLICY: &str = "Restart within policy";
+
 /// Most of a delay that is added to it at random.
 const JITTER: f64 = 0.25;
 
@@ -95,7 +98,7 @@ impl RestartRules {
         count.attempts = count.attempts.saturating_add(1);
         if count.attempts <= self.policy.attempts {
             let delay = self.policy.delay.mul_f64(1.0 + JITTER * random.clamp(0.0, 1.0));
-            return Decision::Restart(delay, "Restart within policy".into());
+            return Decision::Restart(delay, WITHIN_POLICY.into());
         }
         match self.policy.mode {
             RestartMode::Fail => Decision::Fail(format!(
