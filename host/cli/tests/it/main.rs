@@ -18,6 +18,7 @@ mod hostile;
 mod java;
 mod jobs;
 mod life;
+mod limits;
 mod mock;
 mod network;
 mod podman;

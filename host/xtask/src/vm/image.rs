@@ -77,7 +77,7 @@ fn entries(dir: &Path) -> Outcome<Vec<PathBuf>> {
 /// Packs the initramfs below `dir` and answers its file.
 pub fn initramfs(dir: &Path, kernel: &Kernel, files: &Files) -> Outcome<PathBuf> {
     let root = dir.join("root");
-    for folder in ["bin", "proc", "sys", "dev", "data", "tmp", "run", "etc", "modules"] {
+    for folder in ["bin", "proc", "sys", "dev", "data", "tmp", "run", "etc", "mnt", "modules"] {
         fs::create_dir_all(root.join(folder)).doing(|| format!("cannot make {}", root.display()))?;
     }
     let busybox = static_busybox()?;

@@ -2,6 +2,11 @@
 # The first and only program the throw-away machine starts by itself. `stage` comes from the kernel's command line.
 export PATH=/bin
 /bin/busybox --install -s /bin
+# The kernel's first root can never be left behind, as a task with a root of its own must: put another one on it.
+if [ -z "$rooted" ]; then
+  mount -o bind / /mnt && cd /mnt && mount -o move . / && rooted=1 exec chroot . /init
+  echo "FAILED to make a root"
+fi
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev

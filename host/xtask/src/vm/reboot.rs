@@ -13,6 +13,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// is no measure: like Nomad's, the raw_exec driver asks for no limit of it.
 const EXEC_WEIGHT: &str = "39";
 
+/// Who the task in `apart.nomad.hcl` is, and the limits in its cgroup: 64 MiB of which 48 are its own, no swap, 500 MHz.
+const APART: &str = "nobody 67108864 50331648 0 19";
+
 const CONFIG: &str = r#"
 driver "raw_exec" {
   enabled = true
@@ -24,13 +27,18 @@ driver "wasm" {
 }
 "#;
 
-/// Boots, runs a native and a WebAssembly job, cuts the power, boots again.
+/// Boots, runs native jobs and a WebAssembly one, cuts the power, boots again; then one job eats too much memory and
+/// another is stopped.
 pub fn check(workspace: &Workspace) -> Outcome {
     let files = Files {
         programs: vec![(agent::build(workspace)?, "longshore")],
         texts: vec![
             ("scenario.sh", include_str!("scenario.sh").into()),
             ("etc/agent.hcl", CONFIG.into()),
+            ("etc/passwd", "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n".into()),
+            ("etc/group", "root:x:0:\nnogroup:x:65534:\n".into()),
+            ("jobs/apart.nomad.hcl", include_str!("apart.nomad.hcl").into()),
+            ("jobs/hungry.nomad.hcl", include_str!("hungry.nomad.hcl").into()),
             ("jobs/exec.nomad.hcl", include_str!("exec.nomad.hcl").into()),
             ("jobs/component.nomad.hcl", include_str!("component.nomad.hcl").into()),
         ],
@@ -44,19 +52,26 @@ pub fn check(workspace: &Workspace) -> Outcome {
     let mut second = machine.boot("second")?;
     jobs_answer(&mut second)?;
     println!("    jobs run again with nobody there");
+    expect(&mut second, "OOM", "OOM Killed")?;
+    // No process of the task is left, nor its cgroup.
+    expect(&mut second, "STOPPED", "0 0")?;
     second.cut_power();
     Ok(())
 }
 
 fn jobs_answer(machine: &mut Running) -> Outcome {
     machine.wait_for("READY", PATIENCE)?;
-    let weight = machine.wait_for("EXEC", PATIENCE)?;
-    if weight != EXEC_WEIGHT {
-        return Err(Failure::new(format!("the native task's cgroup has the CPU weight `{weight}`, not {EXEC_WEIGHT}")));
-    }
+    expect(machine, "EXEC", EXEC_WEIGHT)?;
+    expect(machine, "APART", APART)?;
     let page = machine.wait_for("COMPONENT", PATIENCE)?;
     if page.is_empty() {
         return Err(Failure::new("the component answers an empty page"));
     }
     Ok(())
+}
+
+/// Looks at a line of the console that is there already.
+fn expect(machine: &mut Running, marker: &str, expected: &str) -> Outcome {
+    let said = machine.wait_for(marker, PATIENCE)?;
+    if said == expected { Ok(()) } else { Err(Failure::new(format!("{marker}: `{said}`, not `{expected}`"))) }
 }

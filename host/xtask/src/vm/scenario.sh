@@ -1,5 +1,5 @@
-# What happens on the throw-away machine after `init`. Told by `stage`: `first` hands the agent two jobs, `second`
-# hands it nothing. Both times the jobs must answer.
+# What happens on the throw-away machine after `init`. Told by `stage`: `first` hands the agent jobs, `second` hands it
+# nothing. Both times the jobs must answer, and have the limits they should.
 export LONGSHORE_ADDR=unix:///data/longshore/api.sock HOME=/tmp
 longshore agent --config /etc/agent.hcl --data-dir /data/longshore > /data/agent-$stage.log 2>&1 &
 agent=$!
@@ -28,15 +28,36 @@ page() {
   printf 'GET / HTTP/1.0\r\nHost: vm\r\n\r\n' | nc -w 5 127.0.0.1 "$1" > /tmp/page && head -n 1 /tmp/page | grep -q ' 200 ' && tail -n 1 /tmp/page
 }
 
+# The version 2 group of the task with a root of its own, as the kernel tells it.
+group() {
+  echo /sys/fs/cgroup$(cut -d: -f3 /proc/$(pgrep -f 'sleep 98765')/cgroup)
+}
+
+limits() {
+  dir=$(group)
+  [ "$(wc -l < $dir/cgroup.procs)" -ge 2 ] || give_up "the task and its child are not in $dir"
+  cat $dir/memory.max $dir/memory.low $dir/memory.swap.max $dir/cpu.weight | tr '\n' ' '
+}
+
 patiently longshore job status
 if [ "$stage" = first ]; then
   longshore job run /jobs/exec.nomad.hcl || give_up "the raw_exec job was not run"
   longshore job run /jobs/component.nomad.hcl || give_up "the wasm job was not run"
+  longshore job run /jobs/apart.nomad.hcl || give_up "the exec job was not run"
 fi
 patiently page 8081
 patiently page 8082
+patiently page 8083
 echo "EXEC $(page 8081)"
+echo "APART $(page 8083) $(limits)"
 echo "COMPONENT $(page 8082)"
+if [ "$stage" = second ]; then
+  longshore job run /jobs/hungry.nomad.hcl > /tmp/hungry 2>&1
+  echo "OOM $(grep -o -m 1 'OOM Killed' /tmp/hungry)"
+  dir=$(group)
+  longshore job stop apart || give_up "the exec job was not stopped"
+  echo "STOPPED $(pgrep -f 'sleep 98765' | wc -l) $(ls -d $dir 2> /dev/null | wc -l)"
+fi
 echo "READY"
 # The power goes while all runs.
 sleep 600
