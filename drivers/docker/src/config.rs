@@ -1,8 +1,7 @@
 //! The `config` block of a task. What each key means is in `config.schema.json`, which jobs are checked by.
 
+use longshore_sdk::loose::{self, Texts};
 use serde::Deserialize;
-
-use crate::loose::{self, Texts};
 
 /// The whole block.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

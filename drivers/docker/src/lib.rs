@@ -21,7 +21,6 @@ mod fake;
 pub mod holder;
 pub mod image;
 pub mod lifecycle;
-pub mod loose;
 pub mod mounts;
 pub mod network;
 pub mod options;

@@ -1,12 +1,11 @@
 //! The engine's own create document: what of the job has no field in the contract. The host checks each key
 //! against the operator's policy.
 
-use longshore_sdk::{Error, Task, host::containers::ContainerNetwork};
+use longshore_sdk::{Error, Task, host::containers::ContainerNetwork, loose::Texts};
 use serde_json::{Map, Value, json};
 
 use crate::{
     config::{Config, Device, Logging},
-    loose::Texts,
     mounts, network, resources,
     settings::Settings,
     spec::Given,

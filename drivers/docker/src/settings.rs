@@ -1,8 +1,9 @@
 //! What the operator wrote for the driver. What each key means is in `settings.schema.json`.
 
+use longshore_sdk::loose;
 use serde::Deserialize;
 
-use crate::{config::Logging, loose};
+use crate::config::Logging;
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use longshore_sdk::{Error, Task, host::processes::ProcessSpec, limits};
-use serde::{Deserialize, Deserializer};
+use longshore_sdk::{Error, Task, host::processes::ProcessSpec, limits, loose};
+use serde::Deserialize;
 
 /// Nomad's bounds of a machine's memory, MiB.
 const MEMORY: std::ops::RangeInclusive<u32> = 128..=4_000_000;
@@ -23,7 +23,7 @@ pub struct Config {
     /// Whether there is a channel for the guest's agent, at `local/qemu-guest-agent.sock`.
     pub guest_agent: bool,
     /// Port labels, and the guest's numbers.
-    #[serde(deserialize_with = "one_map")]
+    #[serde(deserialize_with = "loose::ports")]
     pub port_map: BTreeMap<String, u16>,
     /// Further arguments for QEMU.
     pub args: Vec<String>,
@@ -58,20 +58,6 @@ pub struct Image {
     pub path: String,
     /// Whether it is the allocation's, so that the host can look at it.
     pub in_allocation: bool,
-}
-
-/// A map, or as in Nomad's own JSON a list of maps.
-fn one_map<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<String, u16>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Maps {
-        One(BTreeMap<String, u16>),
-        Many(Vec<BTreeMap<String, u16>>),
-    }
-    Ok(match Maps::deserialize(input)? {
-        Maps::One(map) => map,
-        Maps::Many(maps) => maps.into_iter().flatten().collect(),
-    })
 }
 
 /// Where the image is, if it may be used.

@@ -24,7 +24,7 @@
 //!
 //! What drivers have in common is here once: [`process`] for tasks that are one process, [`chroot`] for processes
 //! with a root directory of their own, [`inside`] for tasks that see other paths than the host, [`limits`] for what a
-//! job file promises, [`sample`] for tests.
+//! job file promises, [`loose`] for the spellings of blocks and maps, [`sample`] for tests.
 //!
 //! The bindings also compile natively, so that a driver's logic is tested with `cargo test`; only calling the
 //! host needs a host.
@@ -59,6 +59,7 @@ mod export;
 pub mod handle;
 pub mod inside;
 pub mod limits;
+pub mod loose;
 pub mod process;
 pub mod sample;
 
