@@ -1,21 +1,78 @@
-//! Which place of a subnet is whose.
+//! Which part of a subnet is which bridge's, and which place of it whose.
 
 use std::{
     collections::{BTreeSet, VecDeque},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Place of the bridge itself.
 const GATEWAY: u32 = 1;
+/// Bits of an address that tell the places of one segment: 1024, of which 1021 are allocations', because the kernel
+/// gives a bridge 1023 ports.
+const SEGMENT_BITS: u8 = 10;
 
-/// The places of a subnet: 0 is the network, 1 the gateway, the last one broadcast, the others allocations'. An
-/// IPv6 subnet beside it has the same places, so one number gives both addresses.
+/// A subnet, and one of IPv6 beside it where there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subnets {
+    pub four: Ipv4Net,
+    pub six: Option<Ipv6Net>,
+}
+
+impl Subnets {
+    /// None if there is no room for a gateway and an allocation, or less in IPv6 than in IPv4.
+    pub fn new(four: Ipv4Net, six: Option<Ipv6Net>) -> Option<Self> {
+        let bits = 32 - four.prefix_len();
+        let fits = six.is_none_or(|six| 128 - six.prefix_len() >= bits);
+        (bits >= 2 && fits).then(|| Self { four: four.trunc(), six: six.map(|six| six.trunc()) })
+    }
+
+    /// Both.
+    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
+        [Some(IpNet::from(self.four)), self.six.map(IpNet::from)].into_iter().flatten()
+    }
+
+    /// How many segments they have, each for one bridge.
+    pub fn segments(&self) -> u32 {
+        1 << (32 - self.four.prefix_len()).saturating_sub(SEGMENT_BITS)
+    }
+
+    /// A segment's part of them: all, if there is but one segment.
+    pub fn segment(&self, number: u32) -> Self {
+        if self.segments() == 1 {
+            return *self;
+        }
+        let first = number << SEGMENT_BITS;
+        let Pair { four, six } = self.at(first);
+        let six = six.and_then(|six| Ipv6Net::new(six, 128 - SEGMENT_BITS).ok());
+        Self { four: Ipv4Net::new(four, 32 - SEGMENT_BITS).unwrap_or(self.four), six }
+    }
+
+    /// The segment an address is in.
+    pub fn segment_of(&self, address: Ipv4Addr) -> Option<u32> {
+        let place = u32::from(address).checked_sub(u32::from(self.four.network()))?;
+        self.four.contains(&address).then_some(place >> SEGMENT_BITS).filter(|number| *number < self.segments())
+    }
+
+    /// How many allocations have room.
+    pub fn capacity(&self) -> u32 {
+        self.segments().saturating_mul(Places::new(self.segment(0)).last() - GATEWAY)
+    }
+
+    /// The addresses of a place.
+    fn at(&self, place: u32) -> Pair {
+        let four = Ipv4Addr::from(u32::from(self.four.network()).wrapping_add(place));
+        let six = self.six.map(|six| Ipv6Addr::from(u128::from(six.network()).wrapping_add(place.into())));
+        Pair { four, six }
+    }
+}
+
+/// The places of a segment: 0 is the network, 1 the gateway, the last one broadcast, the others allocations'. IPv6
+/// has the same places, so one number gives both addresses.
 #[derive(Debug)]
 pub(super) struct Places {
-    subnet: Ipv4Net,
-    subnet_ipv6: Option<Ipv6Net>,
+    subnets: Subnets,
     taken: BTreeSet<u32>,
     /// The first place that was never given.
     fresh: u32,
@@ -24,23 +81,19 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// All free. None if a subnet has no room for a gateway and an allocation.
-    pub fn new(subnet: Ipv4Net, subnet_ipv6: Option<Ipv6Net>) -> Option<Self> {
-        let places = Self { subnet, subnet_ipv6, taken: BTreeSet::new(), fresh: GATEWAY + 1, freed: VecDeque::new() };
-        let fits =
-            subnet_ipv6.is_none_or(|six| 128 - u32::from(six.prefix_len()) >= 32 - u32::from(subnet.prefix_len()));
-        (places.last() > GATEWAY && fits).then_some(places)
+    /// All free.
+    pub fn new(subnets: Subnets) -> Self {
+        Self { subnets, taken: BTreeSet::new(), fresh: GATEWAY + 1, freed: VecDeque::new() }
+    }
+
+    /// What they are places of.
+    pub fn subnets(&self) -> Subnets {
+        self.subnets
     }
 
     /// The last place that can be given.
     fn last(&self) -> u32 {
-        let size = u32::MAX.checked_shr(u32::from(self.subnet.prefix_len())).unwrap_or(0);
-        size.saturating_sub(1)
-    }
-
-    /// How many allocations have room.
-    pub fn capacity(&self) -> u32 {
-        self.last() - GATEWAY
+        u32::from(self.subnets.four.broadcast()) - u32::from(self.subnets.four.network()) - 1
     }
 
     /// Takes a free place; none if there is none.
@@ -55,7 +108,7 @@ impl Places {
 
     /// Takes the place of an address an allocation had before; none if it is not in the subnet or somebody's.
     pub fn take_again(&mut self, address: Ipv4Addr) -> Option<u32> {
-        let place = u32::from(address).checked_sub(u32::from(self.subnet.network()))?;
+        let place = u32::from(address).checked_sub(u32::from(self.subnets.four.network()))?;
         let free = (GATEWAY + 1..=self.last()).contains(&place) && self.taken.insert(place);
         self.freed.retain(|freed| *freed != place);
         free.then_some(place)
@@ -75,10 +128,7 @@ impl Places {
 
     /// The addresses of a place.
     pub fn at(&self, place: u32) -> Pair {
-        let four = Ipv4Addr::from(u32::from(self.subnet.network()).wrapping_add(place));
-        let six =
-            self.subnet_ipv6.map(|subnet| Ipv6Addr::from(u128::from(subnet.network()).wrapping_add(place.into())));
-        Pair { four, six }
+        self.subnets.at(place)
     }
 }
 
@@ -111,24 +161,49 @@ mod tests {
 
     use super::*;
 
-    fn places(subnet: &str) -> Places {
-        Places::new(subnet.parse().unwrap(), Some("fd00::/64".parse().unwrap())).unwrap()
+    fn subnets(four: &str) -> Subnets {
+        Subnets::new(four.parse().unwrap(), Some("fd00::/64".parse().unwrap())).unwrap()
     }
 
     #[test]
     fn addresses_of_places() {
-        let mut places = places("172.26.64.0/20");
+        let mut places = Places::new(subnets("172.26.64.0/22"));
         assert_eq!(places.gateway().four.to_string(), "172.26.64.1");
-        assert_eq!(places.capacity(), 4093);
         let first = places.take().unwrap();
         let pair = places.at(first);
         assert_eq!((pair.four.to_string(), pair.six.unwrap().to_string()), ("172.26.64.2".into(), "fd00::2".into()));
         assert_eq!(pair.mac(), [2, 0x4e, 172, 26, 64, 2]);
         assert_eq!(places.take_again("172.26.64.2".parse().unwrap()), None, "somebody's");
-        for outside in ["172.26.64.0", "172.26.64.1", "172.26.79.255", "172.26.80.4", "10.0.0.1"] {
+        for outside in ["172.26.64.0", "172.26.64.1", "172.26.67.255", "172.26.68.4", "10.0.0.1"] {
             assert_eq!(places.take_again(outside.parse().unwrap()), None, "{outside}");
         }
-        assert!(places.take_again("172.26.79.254".parse().unwrap()).is_some());
+        assert!(places.take_again("172.26.67.254".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn segments_of_subnets() {
+        for (subnet, segments, capacity, last) in [
+            ("172.26.64.0/20", 4, 4084, ["172.26.76.0/22", "fd00::c00/118"]),
+            ("10.0.0.0/16", 64, 65_344, ["10.0.252.0/22", "fd00::fc00/118"]),
+            ("10.0.0.0/22", 1, 1021, ["10.0.0.0/22", "fd00::/64"]),
+            ("10.0.0.0/30", 1, 1, ["10.0.0.0/30", "fd00::/64"]),
+        ] {
+            let subnets = subnets(subnet);
+            assert_eq!((subnets.segments(), subnets.capacity()), (segments, capacity), "{subnet}");
+            let part: Vec<_> = subnets.segment(segments - 1).iter().map(|net| net.to_string()).collect();
+            assert_eq!(part, last, "{subnet}");
+        }
+        let subnets = subnets("172.26.64.0/20");
+        for (address, segment) in [
+            ("172.26.64.0", Some(0)),
+            ("172.26.67.255", Some(0)),
+            ("172.26.68.0", Some(1)),
+            ("172.26.79.255", Some(3)),
+            ("172.26.80.0", None),
+            ("10.0.0.1", None),
+        ] {
+            assert_eq!(subnets.segment_of(address.parse().unwrap()), segment, "{address}");
+        }
     }
 
     #[test]
@@ -142,7 +217,7 @@ mod tests {
             ("0.0.0.0/0", None, true),
         ] {
             let six: Option<&str> = six;
-            let made = Places::new(four.parse().unwrap(), six.map(|six| six.parse().unwrap()));
+            let made = Subnets::new(four.parse().unwrap(), six.map(|six| six.parse().unwrap()));
             assert_eq!(made.is_some(), fits, "{four} {six:?}");
         }
     }
@@ -151,7 +226,7 @@ mod tests {
         /// Whatever is taken and freed: nobody has another's place, none is lost, and the one freed last comes last.
         #[test]
         fn places_are_given_once(steps in proptest::collection::vec(any::<Option<u8>>(), 0..200)) {
-            let mut places = places("10.1.0.0/28");
+            let mut places = Places::new(subnets("10.1.0.0/28"));
             let mut had: Vec<u32> = Vec::new();
             for step in steps {
                 match step {
@@ -160,12 +235,12 @@ mod tests {
                             prop_assert!((2..=14).contains(&place) && !had.contains(&place));
                             had.push(place);
                         }
-                        None => prop_assert_eq!(had.len() as u32, places.capacity()),
+                        None => prop_assert_eq!(had.len() as u32, places.subnets().capacity()),
                     },
                     Some(which) if !had.is_empty() => {
                         let place = had.swap_remove(usize::from(which) % had.len());
                         places.free(place);
-                        if had.len() as u32 + 1 < places.capacity() {
+                        if had.len() as u32 + 1 < places.subnets().capacity() {
                             let other = places.take().unwrap();
                             prop_assert_ne!(other, place, "freed just now, and others are free");
                             had.push(other);

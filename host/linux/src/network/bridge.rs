@@ -1,10 +1,9 @@
-//! The bridge, what hangs on it, and our table: what there is, made so, kept so.
+//! The bridge, in as many segments as its allocations need, and our table: what there is, made so, kept so.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::IpAddr,
-    os::fd::AsFd,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use longshore_core::{
@@ -18,23 +17,17 @@ use rustix::{
 
 use super::{
     NetworkSettings,
-    addresses::{Pair, Places},
-    check::{LOCKS, bridge_or_room, layout, lock_file, missing_nft, others_bridge, privilege},
+    addresses::Pair,
+    check::{LOCKS, layout, lock_file, missing_nft, others_bridge, privilege},
     conntrack, forwarding,
-    links::{LOOPBACK, Link, Peer},
-    namespace::{LINK_DIGITS, Namespace},
+    links::Link,
+    namespace::Namespace,
     netlink::{Batch, Socket},
     nft::{Element, Ruleset, Transaction},
     rules::{MAPS, Scope, entries},
+    segment::{OUTSIDE, Segment, outside_name},
 };
 use crate::failure::because;
-
-/// The interface inside.
-pub(super) const INSIDE: &str = "eth0";
-/// First letters of the names of the interfaces outside.
-const OUTSIDE: &str = "lv";
-/// What Ethernet carries unless something else is known.
-const USUAL_MTU: u32 = 1500;
 
 /// The bridge of this agent.
 pub(super) struct Bridge {
@@ -42,11 +35,12 @@ pub(super) struct Bridge {
     host_ip: IpAddr,
     links: Socket,
     nft: Socket,
-    index: u32,
-    mtu: u32,
-    places: Places,
+    /// Made when those before are full, kept until the end.
+    segments: Vec<Segment>,
     members: BTreeMap<String, Member>,
-    /// Of the machine's tables when ours was last known to be right.
+    /// Whether an agent before this one had it: flows to addresses it gave may still be remembered.
+    inherited: bool,
+    /// Of the machine's tables when ours was last seen to be right.
     generation: u32,
     /// Locked as long as this lives.
     _lock: fs::File,
@@ -55,6 +49,7 @@ pub(super) struct Bridge {
 /// What an allocation has of the bridge.
 #[derive(Clone, Debug)]
 struct Member {
+    segment: usize,
     place: u32,
     entries: Vec<(usize, Element)>,
 }
@@ -64,26 +59,22 @@ impl Bridge {
     pub fn open(settings: &NetworkSettings) -> Result<Self> {
         privilege()?;
         let lock = take_lock(&settings.bridge)?;
-        let (scope, places) = layout(settings)?;
-        let mut links = Socket::route().map_err(because("netlink"))?;
+        let scope = layout(settings)?;
+        let links = Socket::route().map_err(because("netlink"))?;
         let nft = Socket::netfilter().map_err(missing_nft)?;
-        let mtu = usual_mtu(&mut links).map_err(because("the default route"))?;
-        let index = make_bridge(&mut links, &scope, places.gateway(), mtu)?;
-        let host_ip = settings.host_ip;
         let mut bridge = Self {
             scope,
-            host_ip,
+            host_ip: settings.host_ip,
             links,
             nft,
-            index,
-            mtu,
-            places,
+            segments: Vec::new(),
             members: BTreeMap::new(),
+            inherited: Self::exists(settings),
             generation: 0,
             _lock: lock,
         };
-        forwarding::switch_on(&bridge.scope)?;
-        bridge.write_rules(&[], &[])?;
+        let last = bridge.last_segment()?;
+        bridge.open_segments(last)?;
         Ok(bridge)
     }
 
@@ -92,95 +83,101 @@ impl Bridge {
         Socket::route().and_then(|mut links| links.link(&settings.bridge)).is_ok_and(|link| link.is_some())
     }
 
+    /// The last segment that an agent before this one made, or the first.
+    fn last_segment(&mut self) -> Result<u32> {
+        let links = self.links.links().map_err(because("the machine's links"))?;
+        let names: BTreeSet<_> = links.into_iter().map(|link| link.name).collect();
+        let there = |number: &u32| names.contains(&self.scope.bridge_of(*number));
+        Ok((0..self.scope.subnets.segments()).rev().find(there).unwrap_or(0))
+    }
+
+    /// Makes the segments that are missing up to the last wanted, and writes the rules for them.
+    fn open_segments(&mut self, last: u32) -> Result<()> {
+        let mut new = Vec::new();
+        for number in self.segments.len() as u32..=last {
+            new.push(Segment::open(&mut self.links, &self.scope, number)?);
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.scope.bridges.extend(new.iter().map(|segment| segment.bridge.clone()));
+        let written = self.rules().and_then(|rules| Ok(rules.commit(&mut self.nft).map_err(missing_nft)?));
+        match written {
+            Ok(()) => self.segments.extend(new),
+            Err(_) => self.scope.bridges.truncate(self.segments.len()),
+        }
+        written
+    }
+
+    /// An allocation's segment and its place there.
+    fn member(&self, alloc: &str) -> Option<(&Segment, u32)> {
+        let member = self.members.get(alloc)?;
+        Some((self.segments.get(member.segment)?, member.place))
+    }
+
     /// The addresses an allocation has.
     pub fn addresses(&self, alloc: &str) -> Option<Pair> {
-        self.members.get(alloc).map(|member| self.places.at(member.place))
+        self.member(alloc).map(|(segment, place)| segment.places.at(place))
     }
 
     /// What an allocation hangs on: the bridge, its link outside, our table.
-    pub fn wiring(&self, alloc: &str) -> [String; 3] {
-        [self.scope.bridge.clone(), outside_name(alloc), self.scope.table.clone()]
+    pub fn wiring(&self, alloc: &str) -> Option<[String; 3]> {
+        let (segment, _) = self.member(alloc)?;
+        Some([segment.bridge.clone(), outside_name(alloc), self.scope.table.clone()])
     }
 
-    /// The addresses of this machine as allocations reach it.
-    pub fn gateway(&self) -> Pair {
-        self.places.gateway()
+    /// The addresses of this machine as an allocation reaches it.
+    pub fn gateway(&self, alloc: &str) -> Option<Pair> {
+        self.member(alloc).map(|(segment, _)| segment.places.gateway())
     }
 
     /// Gives an allocation a place: the one it had before, if that is known and free.
-    pub fn place(&mut self, alloc: &str, before: Option<IpAddr>) -> Result<Pair> {
-        if let Some(pair) = self.addresses(alloc) {
-            return Ok(pair);
+    pub fn place(&mut self, alloc: &str, before: Option<IpAddr>) -> Result<()> {
+        if self.members.contains_key(alloc) {
+            return Ok(());
         }
         let again = match before {
-            Some(IpAddr::V4(four)) => self.places.take_again(four),
+            Some(IpAddr::V4(four)) => self.take_again(four)?,
             _ => None,
         };
-        let place = again.or_else(|| self.places.take()).ok_or_else(|| {
-            let (subnet, capacity) = (self.scope.subnet, self.places.capacity());
-            HostError::Limit(format!(
-                "all {capacity} addresses of the bridge's subnet {subnet} are taken; widen bridge_network_subnet"
-            ))
-        })?;
-        self.members.insert(alloc.to_owned(), Member { place, entries: Vec::new() });
-        Ok(self.places.at(place))
+        let (segment, place) = match again {
+            Some(had) => had,
+            None => self.take()?,
+        };
+        self.members.insert(alloc.to_owned(), Member { segment, place, entries: Vec::new() });
+        Ok(())
     }
 
-    /// Links a namespace to the bridge, unless it is.
+    fn take_again(&mut self, address: Ipv4Addr) -> Result<Option<(usize, u32)>> {
+        let Some(number) = self.scope.subnets.segment_of(address) else { return Ok(None) };
+        self.open_segments(number)?;
+        let segment = self.segments.get_mut(number as usize);
+        Ok(segment.and_then(|segment| segment.places.take_again(address)).map(|place| (number as usize, place)))
+    }
+
+    fn take(&mut self) -> Result<(usize, u32)> {
+        loop {
+            let mut segments = self.segments.iter_mut().enumerate();
+            if let Some(free) = segments.find_map(|(number, segment)| Some((number, segment.places.take()?))) {
+                return Ok(free);
+            }
+            let next = self.segments.len() as u32;
+            if next == self.scope.subnets.segments() {
+                let capacity = self.scope.subnets.capacity();
+                let subnet = self.scope.subnets.four;
+                return Err(HostError::Limit(format!(
+                    "all {capacity} addresses of the bridge's subnet {subnet} are taken; widen bridge_network_subnet"
+                )));
+            }
+            self.open_segments(next)?;
+        }
+    }
+
+    /// Links a namespace to its segment, unless it is.
     pub fn attach(&mut self, alloc: &str, inside: &mut Namespace) -> Result<()> {
         let Some(pair) = self.addresses(alloc) else { return Ok(()) };
-        let name = outside_name(alloc);
-        let failed = |what: &'static str| because(format!("{what} of allocation {alloc}"));
-        if let Some(link) = self.links.link(&name).map_err(failed("the link"))? {
-            if link.master == self.index && is_complete(inside, pair).map_err(failed("the inner link"))? {
-                return Ok(());
-            }
-            let mut batch = Batch::new();
-            batch.delete_link(&name);
-            let answer = self.links.transact(&batch).map_err(failed("the old link"))?;
-            answer.check(&[Errno::NODEV]).map_err(failed("the old link"))?;
-        }
-        let peer = Peer { name: INSIDE, mac: pair.mac(), namespace: inside.file.as_fd() };
-        let mut batch = Batch::new();
-        batch.add_pair(&name, self.index, self.mtu, &peer);
-        let made = self.links.transact(&batch).and_then(|answer| answer.check(&[]));
-        made.map_err(|error| match error {
-            Errno::XFULL => HostError::Limit(format!(
-                "bridge {} has no free port: the kernel allows 1023 allocations on one bridge",
-                self.scope.bridge
-            )),
-            error => failed("the link")(error),
-        })?;
-        self.furnish(pair, inside).map_err(failed("addresses and routes"))?;
-        self.introduce(&name, pair).map_err(failed("neighbours"))
-    }
-
-    /// Addresses, routes and the gateway's hardware address, inside.
-    fn furnish(&self, pair: Pair, inside: &mut Namespace) -> rustix::io::Result<()> {
-        let link = inside.links.link(INSIDE)?.ok_or(Errno::NODEV)?;
-        let gateway = self.places.gateway();
-        let mut batch = Batch::new();
-        batch.set_up(LOOPBACK);
-        batch.set_up(link.index);
-        for (address, prefix) in pair.iter().zip(self.scope.subnets().map(|net| net.prefix_len())) {
-            batch.add_address(link.index, address, prefix);
-        }
-        for address in gateway.iter() {
-            batch.add_default_route(link.index, address);
-            batch.add_neighbour(link.index, address, gateway.mac());
-        }
-        inside.links.transact(&batch)?.check(&[])
-    }
-
-    /// Tells the bridge where the allocation is, once for all.
-    fn introduce(&mut self, name: &str, pair: Pair) -> rustix::io::Result<()> {
-        let port = self.links.link(name)?.ok_or(Errno::NODEV)?;
-        let mut batch = Batch::new();
-        batch.add_forwarding(port.index, pair.mac());
-        for address in pair.iter() {
-            batch.add_neighbour(self.index, address, pair.mac());
-        }
-        self.links.transact(&batch)?.check(&[])
+        let segment = self.members.get(alloc).and_then(|member| self.segments.get(member.segment));
+        segment.map_or(Ok(()), |segment| segment.attach(&mut self.links, alloc, pair, inside))
     }
 
     /// Maps ports to an allocation, in place of those mapped before.
@@ -195,35 +192,40 @@ impl Bridge {
         match transaction.commit(&mut self.nft) {
             Ok(()) => {}
             // Left by somebody, or taken away by somebody: look, and change what is different.
-            Err(Errno::EXIST | Errno::NOENT) => self.write_rules(&new, &gone)?,
+            Err(Errno::EXIST | Errno::NOENT) => self.restore(&new, &gone)?,
             Err(error) => return Err(missing_nft(error).into()),
         }
         if let Some(member) = self.members.get_mut(alloc) {
             member.entries = wanted;
         }
-        self.forget_connections(pair);
-        self.see_generation();
+        if self.inherited || !gone.is_empty() {
+            self.forget_connections(pair);
+        }
         Ok(())
     }
 
-    /// Removes all an allocation has, past every error.
-    pub fn remove(&mut self, alloc: &str) -> Vec<HostError> {
-        let mut errors = Vec::new();
-        let mut note = |what: &str, result: rustix::io::Result<()>| {
-            errors.extend(result.map_err(because(format_args!("{what} of allocation {alloc}"))).err());
-        };
-        note("the port map", self.remove_entries(alloc));
-        let pair = self.addresses(alloc);
-        if let Some(pair) = pair {
-            self.forget_connections(pair);
-        }
+    /// Removes all that allocations have, past every error; answers those of each.
+    pub fn remove(&mut self, allocs: &[&str]) -> Vec<Vec<HostError>> {
         let mut batch = Batch::new();
-        batch.delete_link(&outside_name(alloc));
-        pair.iter().flat_map(Pair::iter).for_each(|address| batch.delete_neighbour(self.index, address));
+        let mut errors: Vec<Vec<HostError>> = Vec::new();
+        for alloc in allocs {
+            let unmapped =
+                self.remove_entries(alloc).map_err(because(format_args!("the port map of allocation {alloc}")));
+            errors.push(unmapped.err().into_iter().collect());
+            if let Some((segment, place)) = self.member(alloc) {
+                let pair = segment.places.at(place);
+                pair.iter().for_each(|address| batch.delete_neighbour(segment.index, address));
+                self.forget_connections(pair);
+            }
+        }
+        batch.delete_links(allocs.iter().map(|alloc| outside_name(alloc)));
         let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[Errno::NODEV, Errno::NOENT]));
-        note("the link", answer);
-        if let Some(member) = self.members.remove(alloc) {
-            self.places.free(member.place);
+        for (alloc, errors) in allocs.iter().zip(&mut errors) {
+            errors.extend(answer.map_err(because(format_args!("the link of allocation {alloc}"))).err());
+            let Some(Member { segment, place, .. }) = self.members.remove(*alloc) else { continue };
+            if let Some(segment) = self.segments.get_mut(segment) {
+                segment.places.free(place);
+            }
         }
         errors
     }
@@ -236,10 +238,7 @@ impl Bridge {
             change(&mut transaction, &table, &known, &[]);
             match transaction.commit(&mut self.nft) {
                 Err(Errno::NOENT) => {}
-                done => {
-                    self.see_generation();
-                    return done;
-                }
+                done => return done,
             }
         }
         let present = self.present()?;
@@ -265,11 +264,12 @@ impl Bridge {
         }
         let wanted: BTreeSet<String> = allocs.iter().map(|alloc| outside_name(alloc)).collect();
         let links = self.links.links().map_err(because("the bridge's ports"))?;
-        let orphan = |link: &&Link| link.master == self.index && !wanted.contains(&link.name);
+        let bridges: BTreeSet<u32> = self.segments.iter().map(|segment| segment.index).collect();
+        let orphan = |link: &&Link| bridges.contains(&link.master) && !wanted.contains(&link.name);
         let orphans: Vec<_> = links.iter().filter(orphan).filter(|link| link.name.starts_with(OUTSIDE)).collect();
-        let mut batch = Batch::new();
-        orphans.iter().for_each(|link| batch.delete_link(&link.name));
         if !orphans.is_empty() {
+            let mut batch = Batch::new();
+            batch.delete_links(orphans.iter().map(|link| link.name.clone()));
             let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[Errno::NODEV]));
             answer.map_err(because("orphaned links"))?;
         }
@@ -284,10 +284,11 @@ impl Bridge {
         let generation = self.nft.generation().map_err(missing_nft)?;
         if generation != self.generation {
             if self.is_damaged().map_err(missing_nft)? {
-                self.write_rules(&[], &[])?;
+                self.restore(&[], &[])?;
                 told.push(format!("table inet {} was not as it should be and was restored", self.scope.table));
+            } else {
+                self.generation = generation;
             }
-            self.see_generation();
         }
         Ok(told)
     }
@@ -304,25 +305,26 @@ impl Bridge {
         Ok(present != wanted)
     }
 
-    /// Writes the whole table: what is missing is made, rules are written anew, the maps hold exactly what the
-    /// members have, with `new` and without `gone`. One transaction, so no packet sees less.
-    fn write_rules(&mut self, new: &[(usize, Element)], gone: &[(usize, Element)]) -> Result<()> {
-        let table = self.scope.table.clone();
+    /// The rules of our table and of Docker's, written anew; what is in the maps stays.
+    fn rules(&mut self) -> Result<Transaction> {
+        let mut transaction = Transaction::new();
+        self.scope.write(&mut transaction);
+        forwarding::pass_docker(&mut self.nft, &self.scope, &mut transaction).map_err(missing_nft)?;
+        Ok(transaction)
+    }
+
+    /// Writes the rules, and makes the maps hold exactly what the members have, with `new` and without `gone`. One
+    /// transaction, so no packet sees less.
+    fn restore(&mut self, new: &[(usize, Element)], gone: &[(usize, Element)]) -> Result<()> {
         let present: BTreeSet<_> = self.present().map_err(missing_nft)?.into_iter().collect();
         let members = self.members.values().flat_map(|member| &member.entries);
         let mut wanted: BTreeSet<_> = members.filter(|entry| !gone.contains(entry)).cloned().collect();
         wanted.extend(new.iter().cloned());
-        // At an agent's start nobody is a member yet; `sweep` removes what nobody will claim.
-        let claimed = |entry: &&(usize, Element)| !self.members.is_empty() && !wanted.contains(entry);
-        let stale: Vec<_> = present.iter().filter(claimed).cloned().collect();
+        let stale: Vec<_> = present.difference(&wanted).cloned().collect();
         let missing: Vec<_> = wanted.difference(&present).cloned().collect();
-        let mut transaction = Transaction::new();
-        self.scope.write(&mut transaction);
-        change(&mut transaction, &table, &stale, &missing);
-        forwarding::pass_docker(&mut self.nft, &self.scope, &mut transaction).map_err(missing_nft)?;
-        transaction.commit(&mut self.nft).map_err(missing_nft)?;
-        self.see_generation();
-        Ok(())
+        let mut transaction = self.rules()?;
+        change(&mut transaction, &self.scope.table, &stale, &missing);
+        Ok(transaction.commit(&mut self.nft).map_err(missing_nft)?)
     }
 
     fn present(&mut self) -> rustix::io::Result<Vec<(usize, Element)>> {
@@ -332,11 +334,6 @@ impl Bridge {
             present.extend(elements.into_iter().map(|element| (number, element)));
         }
         Ok(present)
-    }
-
-    fn see_generation(&mut self) {
-        // Unknown is as good as changed: the next look is a thorough one.
-        self.generation = self.nft.generation().unwrap_or(0);
     }
 
     fn forget_connections(&mut self, pair: Pair) {
@@ -354,7 +351,7 @@ impl Bridge {
         forwarding::leave_docker(&mut self.nft, &self.scope, &mut transaction).map_err(missing_nft)?;
         transaction.commit(&mut self.nft).map_err(missing_nft)?;
         let mut batch = Batch::new();
-        batch.delete_link(&self.scope.bridge);
+        batch.delete_links(self.scope.bridges.iter().cloned());
         let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[Errno::NODEV]));
         answer.map_err(because(&self.scope.bridge))
     }
@@ -369,47 +366,6 @@ fn change(transaction: &mut Transaction, table: &str, gone: &[(usize, Element)],
         transaction.delete_elements(table, map.name, &of(gone, number));
         transaction.add_elements(table, map.name, &of(new, number));
     }
-}
-
-/// The interface of an allocation on the host's side: at most 15 letters, of which 12 are the id's.
-pub(super) fn outside_name(alloc: &str) -> String {
-    let letters: String = alloc.chars().filter(char::is_ascii_alphanumeric).take(LINK_DIGITS).collect();
-    format!("{OUTSIDE}{letters}")
-}
-
-fn is_complete(inside: &mut Namespace, pair: Pair) -> rustix::io::Result<bool> {
-    let Some(link) = inside.links.link(INSIDE)? else { return Ok(false) };
-    let addresses = inside.links.addresses(link.index)?;
-    let all = pair.iter().all(|address| addresses.contains(&address));
-    Ok(link.mac == pair.mac() && all)
-}
-
-/// The bridge's index; made unless it is there and ours.
-fn make_bridge(links: &mut Socket, scope: &Scope, gateway: Pair, mtu: u32) -> Result<u32> {
-    let name = &scope.bridge;
-    let failed = || because(format!("bridge {name}"));
-    if bridge_or_room(links, scope, gateway)?.is_none() {
-        let mut batch = Batch::new();
-        batch.add_bridge(name, gateway.mac(), mtu);
-        links.transact(&batch).and_then(|answer| answer.check(&[])).map_err(failed())?;
-    }
-    let index = links.link(name).map_err(failed())?.map(|link| link.index);
-    let index = index.ok_or_else(|| HostError::Other(format!("bridge {name} is gone as soon as it was made")))?;
-    let mut batch = Batch::new();
-    for (address, net) in gateway.iter().zip(scope.subnets()) {
-        batch.add_address(index, address, net.prefix_len());
-    }
-    batch.set_up(index);
-    links.transact(&batch).and_then(|answer| answer.check(&[])).map_err(failed())?;
-    Ok(index)
-}
-
-/// What the interface of the default route carries.
-fn usual_mtu(links: &mut Socket) -> rustix::io::Result<u32> {
-    let default = links.routes()?.into_iter().find(|route| route.destination.is_none());
-    let Some(default) = default else { return Ok(USUAL_MTU) };
-    let link = links.links()?.into_iter().find(|link| link.index == default.interface);
-    Ok(link.map_or(USUAL_MTU, |link| link.mtu).min(65_535))
 }
 
 fn take_lock(bridge: &str) -> Result<fs::File> {

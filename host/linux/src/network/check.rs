@@ -17,7 +17,7 @@ use rustix::{
 
 use super::{
     NetworkSettings,
-    addresses::{Pair, Places},
+    addresses::{Places, Subnets},
     forwarding,
     links::Link,
     netlink::Socket,
@@ -55,21 +55,16 @@ impl From<HostError> for Refusal {
     }
 }
 
-/// The bridge as settings describe it: whom its rules are for, and its places.
-pub(super) fn layout(settings: &NetworkSettings) -> Result<(Scope, Places)> {
-    let scope = Scope {
-        table: format!("longshore_{}", settings.bridge),
-        bridge: settings.bridge.clone(),
-        subnet: settings.subnet.trunc(),
-        subnet_ipv6: settings.subnet_ipv6.map(|subnet| subnet.trunc()),
-    };
-    let places = Places::new(scope.subnet, scope.subnet_ipv6).ok_or_else(|| {
+/// The bridge as settings describe it.
+pub(super) fn layout(settings: &NetworkSettings) -> Result<Scope> {
+    let subnets = Subnets::new(settings.subnet, settings.subnet_ipv6).ok_or_else(|| {
         HostError::Invalid(format!(
             "bridge_network_subnet {}: too small, or larger than bridge_network_subnet_ipv6",
-            scope.subnet
+            settings.subnet
         ))
     })?;
-    Ok((scope, places))
+    let bridge = settings.bridge.clone();
+    Ok(Scope { table: format!("longshore_{bridge}"), bridge, subnets, bridges: Vec::new() })
 }
 
 /// Whether a bridge could be opened: everything [`Bridge::open`](super::bridge::Bridge::open) asks, and a
@@ -77,11 +72,12 @@ pub(super) fn layout(settings: &NetworkSettings) -> Result<(Scope, Places)> {
 pub(super) fn openable(settings: &NetworkSettings) -> Result<(), Refusal> {
     privilege()?;
     unlocked(&settings.bridge)?;
-    let (scope, places) = layout(settings)?;
+    let scope = layout(settings)?;
     let mut links = Socket::route().map_err(because("netlink"))?;
-    bridge_or_room(&mut links, &scope, places.gateway())?;
+    bridge_or_room(&mut links, &scope, 0)?;
     let mut nft = Socket::netfilter().map_err(missing_nft)?;
-    let trial = Scope { table: format!("{}_trial", scope.table), ..scope };
+    let bridges = vec![scope.bridge.clone()];
+    let trial = Scope { table: format!("{}_trial", scope.table), bridges, ..scope };
     let mut transaction = Transaction::new();
     trial.write(&mut transaction);
     transaction.delete_table(&trial.table);
@@ -90,7 +86,7 @@ pub(super) fn openable(settings: &NetworkSettings) -> Result<(), Refusal> {
 
 /// Firewalls of others that drop what is forwarded.
 pub(super) fn firewalls(settings: &NetworkSettings) -> Result<Vec<Obstacle>> {
-    let (scope, _) = layout(settings)?;
+    let scope = layout(settings)?;
     let mut nft = Socket::netfilter().map_err(missing_nft)?;
     Ok(forwarding::obstacles(&mut nft, &scope).map_err(missing_nft)?)
 }
@@ -134,12 +130,14 @@ fn unlocked(bridge: &str) -> Result<(), Refusal> {
     }
 }
 
-/// The bridge if it is there and ours; none if it is not there and could be.
-pub(super) fn bridge_or_room(links: &mut Socket, scope: &Scope, gateway: Pair) -> Result<Option<Link>, Refusal> {
-    let name = &scope.bridge;
-    let Some(link) = links.link(name).map_err(because(format_args!("bridge {name}")))? else {
-        return free_routes(links, scope).map(|()| None);
+/// A segment's bridge if it is there and ours; none if it is not there and could be.
+pub(super) fn bridge_or_room(links: &mut Socket, scope: &Scope, segment: u32) -> Result<Option<Link>, Refusal> {
+    let name = scope.bridge_of(segment);
+    let Some(link) = links.link(&name).map_err(because(format_args!("bridge {name}")))? else {
+        // The first one is on the way to the whole subnet.
+        return if segment == 0 { free_routes(links, scope).map(|()| None) } else { Ok(None) };
     };
+    let gateway = Places::new(scope.subnets.segment(segment)).gateway();
     if link.kind == "bridge" && link.mac == gateway.mac() {
         return Ok(Some(link));
     }
@@ -155,7 +153,7 @@ pub(super) fn bridge_or_room(links: &mut Socket, scope: &Scope, gateway: Pair) -
 fn free_routes(links: &mut Socket, scope: &Scope) -> Result<(), Refusal> {
     let routes = links.routes().map_err(because("the routing table"))?;
     let overlaps = |one: IpNet, other: IpNet| one.contains(&other) || other.contains(&one);
-    for subnet in scope.subnets() {
+    for subnet in scope.subnets.iter() {
         let other = routes.iter().find(|route| route.destination.is_some_and(|net| overlaps(net, subnet)));
         let Some((route, destination)) = other.and_then(|route| Some((route, route.destination?))) else { continue };
         let all = links.links().unwrap_or_default();

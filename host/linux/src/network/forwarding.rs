@@ -18,8 +18,8 @@ use crate::failure::because;
 const DOCKER_CHAIN: &str = "DOCKER-USER";
 const DOCKER_TABLE: &str = "filter";
 
-/// Turns on what forwarding needs.
-pub(super) fn switch_on(scope: &Scope) -> Result<()> {
+/// Turns on what forwarding by a bridge needs.
+pub(super) fn switch_on(scope: &Scope, bridge: &str) -> Result<()> {
     let set = |name: String| {
         let path = format!("/proc/sys/net/{name}");
         let is_on = fs::read_to_string(&path).is_ok_and(|value| value.trim() == "1");
@@ -27,8 +27,8 @@ pub(super) fn switch_on(scope: &Scope) -> Result<()> {
     };
     set("ipv4/ip_forward".into())?;
     // Lets the host reach an allocation from 127.0.0.1; the chain `guard` keeps the way back shut.
-    set(format!("ipv4/conf/{}/route_localnet", scope.bridge))?;
-    if scope.subnet_ipv6.is_some() {
+    set(format!("ipv4/conf/{bridge}/route_localnet"))?;
+    if scope.subnets.six.is_some() {
         set("ipv6/conf/all/forwarding".into())?;
     }
     Ok(())
@@ -38,7 +38,7 @@ pub(super) fn switch_on(scope: &Scope) -> Result<()> {
 /// it cannot, Docker forgets to jump to the chain.
 pub(super) fn pass_docker(socket: &mut Socket, scope: &Scope, transaction: &mut Transaction) -> io::Result<()> {
     let chains = socket.chains()?;
-    for net in scope.subnets() {
+    for net in scope.subnets.iter() {
         let family = family_of(net);
         if !has_docker(&chains, family) {
             continue;
@@ -56,9 +56,9 @@ pub(super) fn pass_docker(socket: &mut Socket, scope: &Scope, transaction: &mut 
 
 /// Removes our rules from Docker's chain.
 pub(super) fn leave_docker(socket: &mut Socket, scope: &Scope, transaction: &mut Transaction) -> io::Result<()> {
-    for net in scope.subnets() {
+    for net in scope.subnets.iter() {
         let family = family_of(net);
-        let comments: Vec<_> = accepting(scope, net).into_iter().map(|(comment, _)| comment).collect();
+        let comments: Vec<_> = accepting(scope, net).map(|(comment, _)| comment).collect();
         for rule in socket.rules(family, DOCKER_TABLE)? {
             if rule.chain == DOCKER_CHAIN && comments.contains(&rule.comment) {
                 transaction.delete_rule(family, DOCKER_TABLE, DOCKER_CHAIN, rule.handle);
@@ -76,7 +76,7 @@ pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<Ob
     let passed = |chain: &&Chain| chain.table == DOCKER_TABLE && has_docker(&chains, chain.family);
     let concerns = |chain: &&Chain| match chain.family {
         table_family::IPV4 | table_family::INET => true,
-        table_family::IPV6 => scope.subnet_ipv6.is_some(),
+        table_family::IPV6 => scope.subnets.six.is_some(),
         _ => false,
     };
     let told = dropping.filter(|chain| concerns(chain) && !ours(chain) && !passed(chain)).map(|chain| {
@@ -85,7 +85,12 @@ pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<Ob
             table_family::IPV6 => "ip6",
             _ => "inet",
         };
-        let (table, name, bridge) = (&chain.table, &chain.name, &scope.bridge);
+        let (table, name) = (&chain.table, &chain.name);
+        // Further bridges have its name and a number.
+        let bridge = match scope.subnets.segments() {
+            1 => scope.bridge.clone(),
+            _ => format!("\"{}*\"", scope.bridge),
+        };
         let accept = |direction: &str| format!("nft insert rule {family} {table} {name} {direction} {bridge} accept");
         Obstacle {
             problem: format!("the firewall's chain {family} {table} {name} drops forwarded packets, the bridge's too"),
@@ -99,15 +104,16 @@ fn has_docker(chains: &[Chain], family: u8) -> bool {
     chains.iter().any(|chain| chain.family == family && chain.table == DOCKER_TABLE && chain.name == DOCKER_CHAIN)
 }
 
-fn accepting(scope: &Scope, net: IpNet) -> [(String, Rule); 2] {
-    let bridge = &scope.bridge;
-    [
-        (format!("{}: from", scope.table), Rule::new().coming_by(bridge).count().verdict(Verdict::Accept)),
-        (
-            format!("{}: to", scope.table),
-            Rule::new().leaving_by(bridge).destined_in_family(net).count().verdict(Verdict::Accept),
-        ),
-    ]
+/// Rules for each bridge, with their comments.
+fn accepting(scope: &Scope, net: IpNet) -> impl Iterator<Item = (String, Rule)> {
+    let rules = move |bridge: &String| {
+        let to = Rule::new().leaving_by(bridge).destined_in_family(net);
+        [
+            (format!("longshore_{bridge}: from"), Rule::new().coming_by(bridge).count().verdict(Verdict::Accept)),
+            (format!("longshore_{bridge}: to"), to.count().verdict(Verdict::Accept)),
+        ]
+    };
+    scope.bridges.iter().flat_map(rules)
 }
 
 fn family_of(net: IpNet) -> u8 {

@@ -14,7 +14,7 @@ use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
-        link::{InfoData, InfoVeth, LinkAttribute, LinkInfo},
+        link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute, LinkInfo, LinkMessage},
         neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
         route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType},
     },
@@ -25,6 +25,9 @@ use super::netlink::{Batch, Socket, flag};
 
 /// The loopback interface, in every namespace.
 pub(super) const LOOPBACK: u32 = 1;
+
+/// The group of links that are about to be removed (`lvgo`): whoever removes it takes nobody's else.
+const LEAVING: u32 = 0x6c76_676f;
 
 /// A link that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,8 +57,7 @@ impl Batch {
         self.ask(RouteNetlinkMessage::NewLink(bridge), flag::CREATE | flag::EXCLUSIVE);
     }
 
-    /// A pair of links: `name` here, a port of `bridge` and up; `peer` in another namespace and down, because a link
-    /// whose other half does not exist yet cannot be brought up.
+    /// A pair of links, both down: `name` here, a port of `bridge`, and `peer` in another namespace.
     pub fn add_pair(&mut self, name: &str, bridge: u32, mtu: u32, peer: &Peer) {
         let other = LinkUnspec::new_with_name(peer.name)
             .address(peer.mac.to_vec())
@@ -66,12 +68,20 @@ impl Batch {
             .set_info_data(InfoData::Veth(InfoVeth::Peer(other)))
             .mtu(mtu)
             .controller(bridge)
-            .up()
             .build();
         self.ask(RouteNetlinkMessage::NewLink(pair), flag::CREATE | flag::EXCLUSIVE);
         // An allocation that calls its own host port is answered through the port it asks through.
         let port = LinkBridgePort::new(0).name(name).hairpin(true).build();
         self.ask(RouteNetlinkMessage::NewLink(port), 0);
+    }
+
+    /// Keeps a link that is down from making itself an IPv6 address when it comes up, and from asking all others on
+    /// the bridge whether it may have it.
+    pub fn take_given_addresses_only(&mut self, index: u32) {
+        let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+        let mut link = LinkUnspec::new_with_index(index).build();
+        link.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]));
+        self.ask(RouteNetlinkMessage::SetLink(link), 0);
     }
 
     /// Brings a link up.
@@ -82,6 +92,19 @@ impl Batch {
     /// Removes a link, and the other half of a pair with it.
     pub fn delete_link(&mut self, name: &str) {
         self.ask(RouteNetlinkMessage::DelLink(LinkUnspec::new_with_name(name).build()), 0);
+    }
+
+    /// Removes links, in little more time than one: after each removal the kernel waits until no packet is under way,
+    /// and after that of a group it waits once. Those that are not there are refused with `NODEV`.
+    pub fn delete_links(&mut self, names: impl Iterator<Item = String>) {
+        for name in names {
+            let mut link = LinkUnspec::new_with_name(&name).build();
+            link.attributes.push(LinkAttribute::Group(LEAVING));
+            self.ask(RouteNetlinkMessage::SetLink(link), 0);
+        }
+        let mut group = LinkMessage::default();
+        group.attributes.push(LinkAttribute::Group(LEAVING));
+        self.ask(RouteNetlinkMessage::DelLink(group), 0);
     }
 
     /// Gives a link an address, which is used at once (no search for duplicates).

@@ -5,8 +5,9 @@
 //! 1. Its namespace is made and pinned by a file (`namespace`), or it is a container's, which is pinned too.
 //! 2. It gets a place in the subnet (`addresses`): an IPv4 address, an IPv6 address where there is such a subnet, and
 //!    a hardware address that follows from them.
-//! 3. A pair of links joins it to the bridge (`bridge`, with the messages of `links`), and neighbours are written down
-//!    on both sides, so that no table of the kernel fills up by searching.
+//! 3. A pair of links joins it to a bridge (`segment`, with the messages of `links`), and neighbours are written down
+//!    on both sides, so that no table of the kernel fills up by searching. A bridge has room for some thousand, so
+//!    there are as many as it takes, each with its part of the subnet.
 //! 4. Its ports become entries of maps in our table (`rules`, with the messages of `nft`), and the connections the
 //!    kernel remembers of an earlier owner are forgotten (`conntrack`).
 //!
@@ -29,12 +30,15 @@ mod namespace;
 mod netlink;
 mod nft;
 mod rules;
+mod segment;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     net::IpAddr,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    path::Path,
+    slice,
+    sync::{Arc, Mutex, mpsc},
 };
 
 use async_trait::async_trait;
@@ -49,7 +53,7 @@ use longshore_core::{
 
 pub use self::cni::CniSettings;
 pub(crate) use self::namespace::within;
-use self::{addresses::Pair, bridge::Bridge, check::Refusal, namespace::Namespace};
+use self::{addresses::Pair, bridge::Bridge, check::Refusal};
 use crate::{
     failure::{because, blocking},
     listeners,
@@ -99,6 +103,8 @@ pub struct KernelNetworks {
 struct Inner {
     settings: NetworkSettings,
     state: Mutex<State>,
+    /// Allocations whose networks shall go, and whom to tell when they are gone.
+    leaving: Mutex<Vec<(AllocId, mpsc::Sender<Result<()>>)>>,
     /// Held while plugins run, one network at a time: some of them cannot stand another beside them.
     plugins: Mutex<()>,
 }
@@ -121,7 +127,12 @@ impl KernelNetworks {
         ports: Option<Arc<dyn Ports>>,
     ) -> Self {
         Self {
-            inner: Arc::new(Inner { settings, state: Mutex::default(), plugins: Mutex::default() }),
+            inner: Arc::new(Inner {
+                settings,
+                state: Mutex::default(),
+                leaving: Mutex::default(),
+                plugins: Mutex::default(),
+            }),
             containers,
             ports,
         }
@@ -174,7 +185,7 @@ impl State {
             // What was there before stays as it was; of what is new nothing stays.
             Err(_) if known => {}
             Err(_) => {
-                if let Err(error) = self.destroy(&plan.alloc) {
+                for error in self.destroy(slice::from_ref(&plan.alloc)).into_iter().filter_map(Result::err) {
                     tracing::warn!(alloc = %plan.alloc, %error, "remains of a network that could not be made");
                 }
             }
@@ -194,21 +205,21 @@ impl State {
         } else {
             check::privilege()?;
         }
-        let mut inside = open_inside(plan)?;
+        let mut inside = namespace::open_planned(plan)?;
         let mut pair = None;
         if is_bridge {
             let ports = self.ports(plan);
             let bridge = self.bridge(settings)?;
             bridge.attach(&plan.alloc.0, &mut inside)?;
             bridge.map(&plan.alloc.0, &ports)?;
-            pair = bridge.addresses(&plan.alloc.0).map(|pair| (pair, bridge.gateway()));
+            pair = bridge.addresses(&plan.alloc.0).zip(bridge.gateway(&plan.alloc.0));
         }
-        Ok(network(plan, &keep(plan)?, pair))
+        Ok(network(plan, &namespace::keep(plan)?, pair))
     }
 
     /// Takes link, addresses and maps away; the namespace stays.
     fn detach(&mut self, alloc: &AllocId) -> Result<()> {
-        let errors = self.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
+        let errors = self.unhook(slice::from_ref(alloc)).concat();
         if self.networks.contains_key(alloc) {
             self.detached.insert(alloc.clone());
         }
@@ -222,14 +233,22 @@ impl State {
         plan.ports.iter().chain(new).cloned().collect()
     }
 
-    fn destroy(&mut self, alloc: &AllocId) -> Result<()> {
-        check_id(alloc)?;
-        let mut errors = self.bridge.as_mut().map(|bridge| bridge.remove(&alloc.0)).unwrap_or_default();
-        errors.extend(namespace::unpin(&namespace::pin_of(&alloc.0)).err());
-        self.networks.remove(alloc);
-        self.detached.remove(alloc);
-        self.extra.remove(alloc);
-        all(&errors)
+    /// Removes all that allocations have; answers for each.
+    fn destroy(&mut self, allocs: &[AllocId]) -> Vec<Result<()>> {
+        let mut errors = self.unhook(allocs);
+        for (alloc, errors) in allocs.iter().zip(&mut errors) {
+            errors.extend(namespace::unpin(&namespace::pin_of(&alloc.0)).err());
+            self.networks.remove(alloc);
+            self.detached.remove(alloc);
+            self.extra.remove(alloc);
+        }
+        errors.iter().map(|errors| all(errors)).collect()
+    }
+
+    /// Takes links, addresses and maps away; answers the errors of each.
+    fn unhook(&mut self, allocs: &[AllocId]) -> Vec<Vec<HostError>> {
+        let names: Vec<&str> = allocs.iter().map(|alloc| alloc.0.as_str()).collect();
+        self.bridge.as_mut().map_or_else(|| vec![Vec::new(); allocs.len()], |bridge| bridge.remove(&names))
     }
 
     fn reconcile(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
@@ -265,31 +284,6 @@ impl State {
     }
 }
 
-/// The plan's namespace, with 127.0.0.1. One that the host keeps is made and pinned.
-fn open_inside(plan: &NetworkPlan) -> Result<Namespace> {
-    let mut inside = match (&plan.holder, &plan.namespace_path) {
-        (Holder::Pinned, _) => namespace::make(&namespace::pin_of(&plan.alloc.0))?.0,
-        (Holder::Container(id), Some(path)) => {
-            refuse_hosts_own(id, Path::new(path))?;
-            namespace::open(Path::new(path))?
-        }
-        (Holder::Container(id), None) => {
-            return Err(HostError::NotFound(format!("container {id:?} has no network namespace: it does not run")));
-        }
-    };
-    inside.loopback_up()?;
-    Ok(inside)
-}
-
-/// Pins a container's namespace too; answers the pin.
-fn keep(plan: &NetworkPlan) -> Result<PathBuf> {
-    let pin = namespace::pin_of(&plan.alloc.0);
-    if let (Holder::Container(_), Some(path)) = (&plan.holder, &plan.namespace_path) {
-        namespace::pin(Path::new(path), &pin)?;
-    }
-    Ok(pin)
-}
-
 /// Networks that plugins make.
 impl Inner {
     fn create_by_plugins(&self, plan: &NetworkPlan) -> Result<Network> {
@@ -297,7 +291,7 @@ impl Inner {
         check::privilege()?;
         let _turn = lock(&self.plugins);
         let known = lock(&self.state).networks.contains_key(&plan.alloc);
-        let made = open_inside(plan).and_then(|_| keep(plan)).and_then(|pin| {
+        let made = namespace::open_planned(plan).and_then(|_| namespace::keep(plan)).and_then(|pin| {
             let answer = cni::create(&self.settings.cni, self.settings.host_ip, plan, &pin)?;
             Ok(network_of_plugins(plan, &pin, answer))
         });
@@ -307,7 +301,7 @@ impl Inner {
             }
             Err(_) if known => {}
             Err(_) => {
-                let left = [cni::destroy(&self.settings.cni, &plan.alloc.0), lock(&self.state).destroy(&plan.alloc)];
+                let left = [cni::destroy(&self.settings.cni, &plan.alloc.0), self.leave(&plan.alloc)];
                 for error in left.into_iter().filter_map(Result::err) {
                     tracing::warn!(alloc = %plan.alloc, %error, "remains of a network that could not be made");
                 }
@@ -322,8 +316,23 @@ impl Inner {
             let _turn = lock(&self.plugins);
             cni::destroy(&self.settings.cni, &alloc.0)
         };
-        let results = [by_plugins, lock(&self.state).destroy(alloc)];
+        let results = [by_plugins, self.leave(alloc)];
         all(&results.into_iter().filter_map(Result::err).collect::<Vec<_>>())
+    }
+
+    /// Removes what an allocation has, together with all others that wait for the same: the kernel takes no longer for
+    /// many than for one.
+    fn leave(&self, alloc: &AllocId) -> Result<()> {
+        let (tell, told) = mpsc::channel();
+        lock(&self.leaving).push((alloc.clone(), tell));
+        let mut state = lock(&self.state);
+        let (allocs, tells): (Vec<_>, Vec<_>) = mem::take(&mut *lock(&self.leaving)).into_iter().unzip();
+        for (result, tell) in state.destroy(&allocs).into_iter().zip(tells) {
+            // Nobody listens any more: nobody wants to know.
+            let _ = tell.send(result);
+        }
+        drop(state);
+        told.recv().unwrap_or_else(|_| Err(HostError::Other("the thread that removed networks crashed".into())))
     }
 
     /// Takes over all networks: nothing stays that none of `plans` names.
@@ -361,17 +370,6 @@ fn no_such_mode(mode: &str) -> HostError {
     HostError::Unavailable(format!("network mode {mode:?} is unknown; there are host, bridge, none and cni/<name>"))
 }
 
-/// A container in network mode `host` has the host's namespace, and its tasks would have the whole host with it.
-fn refuse_hosts_own(container: &str, namespace: &Path) -> Result<()> {
-    if namespace::is_hosts(namespace) {
-        return Err(HostError::Denied(format!(
-            "container {container:?} is in the host's own network namespace, which no allocation may have; create it \
-             with network `none`"
-        )));
-    }
-    Ok(())
-}
-
 /// An id becomes a file's name.
 fn check_id(alloc: &AllocId) -> Result<()> {
     let fits = !alloc.0.is_empty() && alloc.0.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -395,7 +393,7 @@ fn network(plan: &NetworkPlan, pin: &Path, pair: Option<(Pair, Pair)>) -> Networ
         mode: plan.mode.clone(),
         namespace_path: Some(pin.display().to_string()),
         holder: Some(plan.holder.clone()),
-        interface_name: pair.map(|_| bridge::INSIDE.into()),
+        interface_name: pair.map(|_| segment::INSIDE.into()),
         address: pair.map(|pair| pair.four.to_string()),
         address_ipv6: pair.and_then(|pair| pair.six).map(|six| six.to_string()),
         gateway: gateway.map(|gateway| gateway.four.to_string()),
@@ -550,8 +548,8 @@ impl Networks for KernelNetworks {
         let alloc = alloc.0.clone();
         self.with(move |_, state| {
             let interfaces = interfaces()?;
-            let bridge = state.bridge.as_ref().filter(|bridge| bridge.addresses(&alloc).is_some());
-            let [bridge, link, table] = bridge.map_or([None, None, None], |bridge| bridge.wiring(&alloc).map(Some));
+            let wiring = state.bridge.as_ref().and_then(|bridge| bridge.wiring(&alloc));
+            let [bridge, link, table] = wiring.map_or([None, None, None], |wiring| wiring.map(Some));
             Ok(Wiring { interfaces, bridge, link, table })
         })
         .await

@@ -13,7 +13,10 @@ use std::{
     thread,
 };
 
-use longshore_core::error::{HostError, Result};
+use longshore_core::{
+    error::{HostError, Result},
+    network::{Holder, NetworkPlan},
+};
 use rustix::{
     fs::statfs,
     io::Errno,
@@ -49,10 +52,55 @@ pub(super) fn pin_of(alloc: &str) -> PathBuf {
     Path::new(PINS).join(alloc)
 }
 
-/// The pinned namespace, made unless it is there. The second value tells whether it was made.
-pub(super) fn make(pin: &Path) -> Result<(Namespace, bool)> {
+/// The namespace of a plan, with 127.0.0.1. One that the host keeps is made and pinned.
+pub(super) fn open_planned(plan: &NetworkPlan) -> Result<Namespace> {
+    let mut inside = match (&plan.holder, &plan.namespace_path) {
+        (Holder::Pinned, _) => make(&pin_of(&plan.alloc.0))?,
+        (Holder::Container(id), Some(path)) => {
+            refuse_hosts_own(id, Path::new(path))?;
+            within(Path::new(path), allow_ipv6)?
+        }
+        (Holder::Container(id), None) => {
+            return Err(HostError::NotFound(format!("container {id:?} has no network namespace: it does not run")));
+        }
+    };
+    inside.loopback_up()?;
+    Ok(inside)
+}
+
+/// The calling thread's namespace, with IPv6 on for links to come: container engines turn it off.
+fn allow_ipv6() -> Result<Namespace> {
+    for scope in ["all", "default"] {
+        // A kernel without IPv6 has no such file, and gets no such address.
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "0");
+    }
+    enter_own()
+}
+
+/// Pins a container's namespace too; answers the pin.
+pub(super) fn keep(plan: &NetworkPlan) -> Result<PathBuf> {
+    let own = pin_of(&plan.alloc.0);
+    if let (Holder::Container(_), Some(path)) = (&plan.holder, &plan.namespace_path) {
+        pin(Path::new(path), &own)?;
+    }
+    Ok(own)
+}
+
+/// A container in network mode `host` has the host's namespace, and its tasks would have the whole host with it.
+fn refuse_hosts_own(container: &str, namespace: &Path) -> Result<()> {
+    if is_hosts(namespace) {
+        return Err(HostError::Denied(format!(
+            "container {container:?} is in the host's own network namespace, which no allocation may have; create it \
+             with network `none`"
+        )));
+    }
+    Ok(())
+}
+
+/// The pinned namespace, made unless it is there.
+fn make(pin: &Path) -> Result<Namespace> {
     if is_pin(pin) {
-        return Ok((open(pin)?, false));
+        return open(pin);
     }
     ready_file(pin)?;
     let target = pin.to_owned();
@@ -66,7 +114,7 @@ pub(super) fn make(pin: &Path) -> Result<(Namespace, bool)> {
     if made.is_err() {
         let _ = fs::remove_file(pin);
     }
-    made.map(|inside| (inside, true))
+    made
 }
 
 /// Opens a namespace by any file that stands for it.
@@ -85,7 +133,7 @@ pub(crate) fn within<T: Send + 'static>(path: &Path, work: impl FnOnce() -> Resu
 }
 
 /// Pins somebody else's namespace (a container's), in place of what is pinned there.
-pub(super) fn pin(namespace: &Path, pin: &Path) -> Result<()> {
+fn pin(namespace: &Path, pin: &Path) -> Result<()> {
     if is_pin(pin) && same(namespace, pin) {
         return Ok(());
     }
@@ -95,13 +143,13 @@ pub(super) fn pin(namespace: &Path, pin: &Path) -> Result<()> {
 }
 
 /// Whether two files stand for the same namespace.
-pub(super) fn same(one: &Path, other: &Path) -> bool {
+fn same(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Whether a file stands for the host's namespace: that of the agent, or of the machine's first process.
-pub(super) fn is_hosts(namespace: &Path) -> bool {
+fn is_hosts(namespace: &Path) -> bool {
     [OWN, "/proc/1/ns/net"].iter().any(|own| same(namespace, Path::new(own)))
 }
 
@@ -121,7 +169,7 @@ pub(super) fn unpin(pin: &Path) -> Result<()> {
 }
 
 /// Whether a file is a namespace, and not the empty file that is left of a pin after a reboot.
-pub(super) fn is_pin(path: &Path) -> bool {
+fn is_pin(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.f_type as u64 == NAMESPACE_FILES)
 }
 
@@ -129,19 +177,15 @@ pub(super) fn is_pin(path: &Path) -> bool {
 fn ready_file(pin: &Path) -> Result<()> {
     let directory = Path::new(PINS);
     fs::create_dir_all(directory).map_err(because(PINS))?;
-    let share = || mount_change(directory, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
+    let share = || mount_change(directory, MountPropagationFlags::SHARED);
     if share().is_err() {
         mount_bind_recursive(directory, directory).and_then(|()| share()).map_err(because(PINS))?;
     }
     fs::File::create(pin).map(drop).map_err(because(pin.display()))
 }
 
-/// The calling thread's namespace, with IPv6 on for links to come: container engines turn it off.
+/// The calling thread's namespace.
 fn enter_own() -> Result<Namespace> {
-    for scope in ["all", "default"] {
-        // A kernel without IPv6 has no such file, and gets no such address.
-        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "0");
-    }
     let file = fs::File::open(OWN).map_err(because(OWN))?.into();
     Ok(Namespace { file, links: Socket::route().map_err(because("netlink in a network namespace"))? })
 }

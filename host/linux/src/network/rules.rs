@@ -7,22 +7,23 @@
 //! chain hostports    { dnat by ports4_at, by ports4, by ports6_at, by ports6 }
 //! chain prerouting   { to an address of this host: jump hostports }        # from outside, from allocations
 //! chain output       { to an address of this host: jump hostports }        # from this host
-//! chain postrouting  { to BRIDGE, redirected, from SUBNET: masquerade      # an allocation calls a host port
-//!                      to BRIDGE, from 127.0.0.0/8: masquerade             # the host calls 127.0.0.1:port
-//!                      from SUBNET, not to BRIDGE: masquerade }            # an allocation calls the world
-//! chain guard        { from BRIDGE, to 127.0.0.0/8: drop }                 # the price of the line before last
-//! chain forward      { to BRIDGE, not from BRIDGE, new, not redirected: drop }
+//! chain postrouting  { from SUBNET to SUBNET, redirected: masquerade       # an allocation calls a host port
+//!                      from SUBNET to others: masquerade                   # an allocation calls the world
+//!                      from 127.0.0.0/8 to SUBNET: masquerade }            # the host calls 127.0.0.1:port
+//! chain guard        { by a BRIDGE, to 127.0.0.0/8: drop }                 # the price of the line before
+//! chain forward      { by a BRIDGE: accept
+//!                      to SUBNET, new, not redirected: drop }
 //! ```
 //! The last line is what makes three scopes of two: an address of an allocation is for this machine, a mapped port
 //! for everybody. One key has one value, so a stale rule cannot shadow a new one.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net};
 use longshore_core::port::{Port, Protocol};
 
 use super::{
-    addresses::Pair,
+    addresses::{Pair, Subnets},
     nft::{ConnectionState, Element, Hook, Map, Rule, Transaction, Verdict},
 };
 
@@ -31,6 +32,9 @@ const ADDRESS4: (u32, u32) = (7, 4);
 const ADDRESS6: (u32, u32) = (8, 16);
 const PROTOCOL: (u32, u32) = (12, 1);
 const SERVICE: (u32, u32) = (13, 2);
+
+/// Letters an interface's name has at most.
+const LINK_NAME: usize = 15;
 
 /// The maps of ports.
 pub(super) const MAPS: [Map; 4] = [
@@ -54,15 +58,19 @@ const CHAINS: [(&str, Option<Hook>); 6] = [
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     pub table: String,
+    /// Name of the first bridge.
     pub bridge: String,
-    pub subnet: Ipv4Net,
-    pub subnet_ipv6: Option<Ipv6Net>,
+    pub subnets: Subnets,
+    /// Names of the bridges that there are.
+    pub bridges: Vec<String>,
 }
 
 impl Scope {
-    /// The subnets.
-    pub fn subnets(&self) -> impl Iterator<Item = IpNet> {
-        [Some(IpNet::from(self.subnet)), self.subnet_ipv6.map(IpNet::from)].into_iter().flatten()
+    /// The name of a segment's bridge: `nomad`, `nomad1`, …
+    pub fn bridge_of(&self, segment: u32) -> String {
+        let number = if segment == 0 { String::new() } else { segment.to_string() };
+        let stem: String = self.bridge.chars().take(LINK_NAME - number.len()).collect();
+        stem + &number
     }
 
     /// How many rules there are when all are.
@@ -83,7 +91,6 @@ impl Scope {
     }
 
     fn rules(&self) -> Vec<(&'static str, Rule)> {
-        let bridge = &self.bridge;
         let rule = Rule::new;
         let loopback = IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
         let mut rules = vec![
@@ -94,15 +101,19 @@ impl Scope {
             ("prerouting", rule().for_this_host().verdict(Verdict::Jump("hostports"))),
             ("output", rule().for_this_host().verdict(Verdict::Jump("hostports"))),
         ];
-        for subnet in self.subnets() {
-            rules.push(("postrouting", rule().leaving_by(bridge).redirected(true).from(subnet).masquerade()));
-            rules.push(("postrouting", rule().from(subnet).not_leaving_by(bridge).masquerade()));
+        for bridge in &self.bridges {
+            rules.push(("guard", rule().coming_by(bridge).to(loopback).verdict(Verdict::Drop)));
+            rules.push(("forward", rule().coming_by(bridge).verdict(Verdict::Accept)));
         }
-        rules.push(("postrouting", rule().leaving_by(bridge).from(loopback).masquerade()));
-        rules.push(("guard", rule().coming_by(bridge).to(loopback).verdict(Verdict::Drop)));
-        let from_outside = rule().leaving_by(bridge).not_coming_by(bridge);
-        let unasked = from_outside.state(ConnectionState::New).redirected(false).verdict(Verdict::Drop);
-        rules.push(("forward", unasked));
+        for subnet in self.subnets.iter() {
+            rules.push(("postrouting", rule().from(subnet).to(subnet).redirected(true).masquerade()));
+            rules.push(("postrouting", rule().from(subnet).not_to(subnet).masquerade()));
+            if subnet.addr().is_ipv4() {
+                rules.push(("postrouting", rule().from(loopback).to(subnet).masquerade()));
+            }
+            let unasked = rule().to(subnet).state(ConnectionState::New).redirected(false);
+            rules.push(("forward", unasked.verdict(Verdict::Drop)));
+        }
         rules
     }
 }

@@ -110,7 +110,7 @@ pub(super) fn run(settings: &CniSettings, plugin: &Plugin, call: &Call) -> Resul
         .env("CNI_COMMAND", call.command.name())
         .env("CNI_CONTAINERID", call.container)
         .env("CNI_NETNS", call.namespace)
-        .env("CNI_IFNAME", super::super::bridge::INSIDE)
+        .env("CNI_IFNAME", super::super::segment::INSIDE)
         .env("CNI_ARGS", call.arguments)
         .env("CNI_PATH", path)
         .stdin(Stdio::piped())

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::{
     io::{Errno, Result},
     net::{
-        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect,
+        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, netdevice,
         netlink::SocketAddrNetlink, recv, send, socket_with, sockopt,
     },
 };
@@ -43,7 +43,11 @@ impl Answer {
 
 /// A netlink socket. It stays in the network namespace of the thread that opened it and can be used from any.
 #[derive(Debug)]
-pub(in crate::network) struct Socket(OwnedFd);
+pub(in crate::network) struct Socket {
+    socket: OwnedFd,
+    /// Room for what the kernel says.
+    buffer: Vec<u8>,
+}
 
 impl Socket {
     /// For links, addresses, routes and neighbours.
@@ -63,17 +67,21 @@ impl Socket {
         // Only the privileged may; for the others, who can change nothing anyway, the default will do.
         let _ = sockopt::set_socket_send_buffer_size_force(&socket, BUFFER);
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER);
-        Ok(Self(socket))
+        Ok(Self { socket, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// The index of a link by name, without all that the kernel would tell of it.
+    pub fn index(&self, name: &str) -> Result<u32> {
+        netdevice::name_to_index(&self.socket, name)
     }
 
     /// Sends a batch and collects what the kernel says, which it has said when `send` returns.
     pub fn transact(&mut self, batch: &Batch) -> Result<Answer> {
-        send(&self.0, batch.bytes(), SendFlags::empty())?;
+        send(&self.socket, batch.bytes(), SendFlags::empty())?;
         let mut answer = Answer::default();
-        let mut buffer = vec![0; DATAGRAM];
         loop {
-            match recv(&self.0, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((_, length)) => answer.read(buffer.get(..length).unwrap_or_default()),
+            match recv(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+                Ok((_, length)) => answer.read(self.buffer.get(..length).unwrap_or_default()),
                 Err(Errno::AGAIN) => return Ok(answer),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error),
@@ -91,11 +99,10 @@ impl Socket {
     ) -> Result<()> {
         let mut batch = Batch::new();
         batch.message(kind, flag::DUMP, fixed, body);
-        send(&self.0, batch.bytes(), SendFlags::empty())?;
-        let mut buffer = vec![0; DATAGRAM];
+        send(&self.socket, batch.bytes(), SendFlags::empty())?;
         loop {
-            let (_, length) = recv(&self.0, &mut buffer[..], RecvFlags::empty())?;
-            for (kind, _, payload) in messages(buffer.get(..length).unwrap_or_default()) {
+            let (_, length) = recv(&self.socket, &mut self.buffer[..], RecvFlags::empty())?;
+            for (kind, _, payload) in messages(self.buffer.get(..length).unwrap_or_default()) {
                 match kind {
                     DONE => return Ok(()),
                     ERROR => return errno(payload).map_or(Ok(()), Err),

@@ -109,30 +109,20 @@ impl Rule {
         })
     }
 
-    fn interface(self, key: u32, how: u32, name: &str) -> Self {
+    fn interface(self, key: u32, name: &str) -> Self {
         let mut padded = name.as_bytes().to_vec();
         padded.resize(16, 0);
-        self.load_meta(key, WIDE).compare(how, WIDE, padded)
+        self.load_meta(key, WIDE).compare(EQUAL, WIDE, padded)
     }
 
     /// `iifname NAME`
     pub fn coming_by(self, name: &str) -> Self {
-        self.interface(meta::INTERFACE_IN, EQUAL, name)
-    }
-
-    /// `iifname != NAME`
-    pub fn not_coming_by(self, name: &str) -> Self {
-        self.interface(meta::INTERFACE_IN, DIFFERENT, name)
+        self.interface(meta::INTERFACE_IN, name)
     }
 
     /// `oifname NAME`
     pub fn leaving_by(self, name: &str) -> Self {
-        self.interface(meta::INTERFACE_OUT, EQUAL, name)
-    }
-
-    /// `oifname != NAME`
-    pub fn not_leaving_by(self, name: &str) -> Self {
-        self.interface(meta::INTERFACE_OUT, DIFFERENT, name)
+        self.interface(meta::INTERFACE_OUT, name)
     }
 
     /// `meta nfproto ipv4` or `ipv6`
@@ -144,7 +134,7 @@ impl Rule {
     /// `ip saddr NET` or `ip6 saddr NET`
     pub fn from(self, net: IpNet) -> Self {
         let offset = if net.addr().is_ipv4() { 12 } else { 8 };
-        self.family(net.addr().is_ipv4()).address_in(offset, net)
+        self.family(net.addr().is_ipv4()).address(offset, EQUAL, net)
     }
 
     /// `ip daddr NET` or `ip6 daddr NET`
@@ -152,17 +142,21 @@ impl Rule {
         self.family(net.addr().is_ipv4()).destined_in_family(net)
     }
 
-    /// The same in a table of one family, where the family is known.
-    pub fn destined_in_family(self, net: IpNet) -> Self {
-        let offset = if net.addr().is_ipv4() { 16 } else { 24 };
-        self.address_in(offset, net)
+    /// `ip daddr != NET` or `ip6 daddr != NET`
+    pub fn not_to(self, net: IpNet) -> Self {
+        self.family(net.addr().is_ipv4()).address(destination(net), DIFFERENT, net)
     }
 
-    fn address_in(self, offset: u32, net: IpNet) -> Self {
+    /// `ip daddr NET` in a table of one family, where the family is known.
+    pub fn destined_in_family(self, net: IpNet) -> Self {
+        self.address(destination(net), EQUAL, net)
+    }
+
+    fn address(self, offset: u32, how: u32, net: IpNet) -> Self {
         let (network, mask) = (bytes(net.network()), bytes(net.netmask()));
         self.load_payload(header::NETWORK, offset, network.len() as u32, FIRST)
             .mask(FIRST, mask)
-            .compare(EQUAL, FIRST, network)
+            .compare(how, FIRST, network)
     }
 
     /// `fib daddr type local`: to an address of this host
@@ -257,6 +251,11 @@ impl Rule {
             });
         })
     }
+}
+
+/// Where a packet's header has its destination.
+fn destination(net: IpNet) -> u32 {
+    if net.addr().is_ipv4() { 16 } else { 24 }
 }
 
 fn bytes(address: IpAddr) -> Vec<u8> {

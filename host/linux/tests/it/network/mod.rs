@@ -1,9 +1,11 @@
 //! Networks of allocations over real sockets, between namespaces, looked at by `ip`, `nft` and `iptables`.
 
 mod cni;
+mod crowd;
 mod drivers;
 mod faults;
 mod firewall;
+mod scale;
 mod storm;
 mod world;
 
