@@ -8,6 +8,7 @@ mod containers;
 mod crowd;
 mod jobs;
 mod memory;
+mod networks;
 mod operation;
 mod tasks;
 
@@ -57,6 +58,7 @@ pub fn chore(workspace: &Workspace) -> Outcome {
     rows.extend(bridge::rows(&program, &engine)?);
     rows.extend(containers::rows(&program, &engine)?);
     rows.extend(crowd::rows(workspace, &program, &engine, crowd::SIZE)?);
+    rows.extend(networks::rows(workspace)?);
     rows.extend(memory::rows(&program)?);
     rows.extend(jobs::rows(workspace)?);
     drop(image);

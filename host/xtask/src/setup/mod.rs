@@ -30,11 +30,17 @@ pub fn for_checks(workspace: &Workspace) -> Outcome {
     toolchain::ensure_components(workspace, &["rustfmt", "clippy"])
 }
 
+/// What making networks, and looking at them, needs.
+pub fn for_networks() -> Outcome {
+    packages::ensure(packages::FOR_NETWORKS)
+}
+
 /// What all tests need. The engine is ended when the guard is dropped, if it was started here.
 pub fn for_tests(workspace: &Workspace) -> Outcome<engine::Engine> {
     for_build(workspace)?;
     for_checks(workspace)?;
     packages::ensure(packages::FOR_TESTS)?;
+    for_networks()?;
     ensure_componentize_py(workspace)?;
     engine::ensure(workspace)
 }

@@ -24,14 +24,6 @@ pub const FOR_TESTS: &[Package] = &[
     Package { name: "podman", proof: "podman", purpose: "an engine that speaks Docker's language" },
     Package { name: "netavark", proof: "/usr/lib/podman/netavark", purpose: "Podman's networks" },
     Package { name: "busybox-static", proof: "busybox", purpose: "test images and the throw-away machine" },
-    Package { name: "iproute2", proof: "ip", purpose: "a second opinion on networks, and namespaces to test in" },
-    Package { name: "nftables", proof: "nft", purpose: "a second opinion on port maps" },
-    Package { name: "iptables", proof: "iptables", purpose: "Docker's firewall, as it is and as tests make it" },
-    Package {
-        name: "containernetworking-plugins",
-        proof: "/usr/lib/cni/portmap",
-        purpose: "networks of mode cni/<name>",
-    },
     Package { name: "curl", proof: "curl", purpose: "a second opinion on the HTTP API" },
     Package { name: "clang", proof: "clang", purpose: "the driver written in C" },
     Package { name: "lld", proof: "wasm-ld", purpose: "the driver written in C" },
@@ -49,6 +41,18 @@ pub const FOR_TESTS: &[Package] = &[
     Package { name: "qemu-system-x86", proof: "qemu-system-x86_64", purpose: "the reboot test, the qemu driver" },
     Package { name: "default-jdk-headless", proof: "javac", purpose: "the java driver" },
     Package { name: "libcap2-bin", proof: "capsh", purpose: "a second opinion on capabilities" },
+];
+
+/// What tests and measurements of networks need.
+pub const FOR_NETWORKS: &[Package] = &[
+    Package { name: "iproute2", proof: "ip", purpose: "a second opinion on networks, and namespaces to test in" },
+    Package { name: "nftables", proof: "nft", purpose: "a second opinion on port maps" },
+    Package { name: "iptables", proof: "iptables", purpose: "Docker's firewall, as it is and as tests make it" },
+    Package {
+        name: "containernetworking-plugins",
+        proof: "/usr/lib/cni/portmap",
+        purpose: "networks of mode cni/<name>",
+    },
 ];
 
 /// What building the static release needs.
