@@ -187,6 +187,11 @@ impl Bridge {
         let before = self.members.get(alloc).map(|member| member.entries.clone()).unwrap_or_default();
         let gone: Vec<_> = before.iter().filter(|entry| !wanted.contains(entry)).cloned().collect();
         let new: Vec<_> = wanted.iter().filter(|entry| !before.contains(entry)).cloned().collect();
+        if self.inherited && gone.is_empty() {
+            // Before anybody is led there: a connection that is forgotten while it is made waits a second for its next
+            // try.
+            self.forget_connections(pair);
+        }
         let mut transaction = Transaction::new();
         change(&mut transaction, &self.scope.table, &gone, &new);
         match transaction.commit(&mut self.nft) {
@@ -198,7 +203,7 @@ impl Bridge {
         if let Some(member) = self.members.get_mut(alloc) {
             member.entries = wanted;
         }
-        if self.inherited || !gone.is_empty() {
+        if !gone.is_empty() {
             self.forget_connections(pair);
         }
         Ok(())

@@ -84,7 +84,8 @@ impl Segment {
             error => failed("the link")(error),
         })?;
         self.introduce(links, &name, pair).map_err(failed("neighbours"))?;
-        self.furnish(pair, inside).map_err(failed("addresses and routes"))
+        self.furnish(pair, inside).map_err(failed("addresses and routes"))?;
+        self.settle(links, &name, inside).map_err(failed("the state of the link"))
     }
 
     /// Brings the link outside up, and tells the bridge where the allocation is, once for all.
@@ -100,6 +101,14 @@ impl Segment {
             batch.add_neighbour(self.index, address, pair.mac());
         }
         links.transact(&batch)?.check(&[])
+    }
+
+    /// Links that have just come up, the bridge with its first too, drop packets until the kernel has got round to them,
+    /// and whoever connects then waits a second for his next try. Asking for a link makes the kernel do it at once.
+    fn settle(&self, links: &mut Socket, name: &str, inside: &mut Namespace) -> rustix::io::Result<()> {
+        inside.links.link(INSIDE)?;
+        links.link(name)?;
+        links.link(&self.bridge).map(drop)
     }
 
     /// Addresses, routes and the gateway's hardware address, inside.
