@@ -2,7 +2,7 @@
 
 use super::Effect::{NoEffect, Refused, Warned};
 use super::Kind::{Any, Bool, Choice, Duration, Strings, Text, Texts, Whole};
-use super::{Attribute, BLOCK, Block, Kind, Shape, attribute, finish, job, only_json, plain, reasons};
+use super::{Absent, Attribute, BLOCK, Block, Kind, Shape, attribute, finish, job, only_json, plain, reasons};
 use super::{service, size, task, whole};
 
 /// A group of tasks.
@@ -82,13 +82,18 @@ static PORT: Block = Block {
         plain("to", "To", Whole(-1, 65_535, PORT_TO)),
         plain("host_network", "HostNetwork", Text),
         plain("ignore_collision", "IgnoreCollision", Bool),
-        attribute("protocol", "Protocol", Choice(&["tcp", "udp", "both"], "A port's protocol is tcp, udp or both")),
+        PROTOCOL,
     ],
     place: Some(finish::port_list),
     other_json: Some("ReservedPorts"),
     ..BLOCK
 };
 
+/// Ours alone: documents for others have it only where it was written.
+const PROTOCOL: Attribute = Attribute {
+    absent: Absent::Omitted,
+    ..attribute("protocol", "Protocol", Choice(&["tcp", "udp", "both"], "A port's protocol is tcp, udp or both"))
+};
 const PORT_TO: &str = "A port cannot be mapped to a negative value (but -1) or to a port greater than 65535";
 /// Said of a number that no port has.
 pub const NO_PORT: &str = "a port is a number from 0 to 65535";

@@ -42,6 +42,10 @@ fn a_document_has_every_field_and_fills_in_nothing() {
         json!({"ID": "j", "Name": "j", "TaskGroups": [{"Name": "g", "Tasks": [{"Name": "t", "Driver": "d"}]}]})
     );
     insta::assert_snapshot!("least", format!("{job:#}"));
+    // A field of our own would be unknown elsewhere.
+    let job = printed("job \"j\" {\n group \"g\" {\n network {\n port \"a\" {}\n}\n}\n}");
+    let port = json!({"Label": "a", "Value": 0, "To": 0, "HostNetwork": "", "IgnoreCollision": false});
+    assert_eq!(job["TaskGroups"][0]["Networks"][0]["DynamicPorts"][0], port);
 }
 
 #[test]
