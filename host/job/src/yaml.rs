@@ -147,6 +147,9 @@ fn scalar(text: String, style: TScalarStyle, tag: Option<&str>, words: Words) ->
         "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" if words == Words::Many => return false.into(),
         _ => {}
     }
+    if is_date(&text) {
+        return format!("{text}T00:00:00Z").into();
+    }
     let radix =
         |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
     if let Some(whole) = text.parse().ok().or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)) {
@@ -155,4 +158,10 @@ fn scalar(text: String, style: TScalarStyle, tag: Option<&str>, words: Words) ->
     let looks_like_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
     let float = text.parse().ok().filter(|_| looks_like_number).and_then(crate::hcl::convert::number);
     float.map_or_else(|| text.into(), Value::Number)
+}
+
+/// `2020-01-31`, which is a time in YAML.
+fn is_date(text: &str) -> bool {
+    let shape = |(at, byte): (usize, u8)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() };
+    text.len() == 10 && text.bytes().enumerate().all(shape)
 }

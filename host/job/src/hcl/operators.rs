@@ -82,9 +82,6 @@ fn arithmetic(operator: BinaryOperator, left: &Number, right: &Number) -> Result
     if let Some(whole) = whole {
         return Ok(whole.into());
     }
-    if let Some(result) = decimal(left).zip(decimal(right)).and_then(|(l, r)| calculate(operator, l, r)) {
-        return Ok(result);
-    }
     let float = match operator {
         Plus => l + r,
         Minus => l - r,
@@ -92,17 +89,24 @@ fn arithmetic(operator: BinaryOperator, left: &Number, right: &Number) -> Result
         Div => l / r,
         _ => l % r,
     };
-    convert::number(float).map(Value::Number).ok_or_else(|| "The result is too large.".into())
+    let exact = decimal(left).zip(decimal(right)).and_then(|(l, r)| calculate(operator, l, r));
+    let float = convert::number(float);
+    match (exact, float) {
+        (Some(exact), Some(float)) if exact.to_string().len() > float.to_string().len() => Ok(Value::Number(float)),
+        (Some(exact), _) => Ok(Value::Number(exact)),
+        (None, float) => float.map(Value::Number).ok_or_else(|| "The result is too large.".into()),
+    }
 }
 
-/// Fractions are decimal: 300 * 1.1 is 330, which a float misses by a little.
+/// Fractions are decimal: 300 * 1.1 is 330, which a float misses by a little. What cannot be written in decimals, such as
+/// 2 / 3, goes on as a float: of the two results the one with fewer digits is meant.
 fn decimal(number: &Number) -> Option<Decimal> {
     let digits = number.to_string();
     Decimal::from_str_exact(&digits).or_else(|_| Decimal::from_scientific(&digits)).ok()
 }
 
 /// `None` if the result has too many digits.
-fn calculate(operator: BinaryOperator, left: Decimal, right: Decimal) -> Option<Value> {
+fn calculate(operator: BinaryOperator, left: Decimal, right: Decimal) -> Option<Number> {
     use BinaryOperator::{Div, Minus, Mod, Mul, Plus};
     let result = match operator {
         Plus => left.checked_add(right),
@@ -112,5 +116,5 @@ fn calculate(operator: BinaryOperator, left: Decimal, right: Decimal) -> Option<
         Mod => left.checked_rem(right),
         _ => None,
     }?;
-    to_number(&Value::from(result.normalize().to_string())).map(Value::Number)
+    to_number(&Value::from(result.normalize().to_string()))
 }

@@ -127,7 +127,7 @@ impl Report {
                 }
             }
             let zone = &periodic.time_zone;
-            if !zone.split('/').all(|part| is_zone_part(part)) {
+            if !zone.split('/').all(is_zone_part) {
                 self.error("/Periodic/TimeZone", format!("Invalid time zone {zone:?}: unknown time zone {zone}"));
             }
         }

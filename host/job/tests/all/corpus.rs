@@ -1,5 +1,7 @@
 //! Job files of our own in which every block and attribute stands at least once.
 
+#![allow(clippy::unwrap_used, reason = "a failed test is how tests speak")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

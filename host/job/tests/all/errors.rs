@@ -61,6 +61,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "job \"j\" {\n  affinity {\n    attribute = \"a\"\n    value     = \"b\"\n    weight    = 0\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
     ),
     (
+        "blocks of a cluster",
+        "job \"j\" {\n  group \"g\" {\n    network {\n      cni {\n        args = { \"a;b\" = \"c\" }\n      }\n    }\n    service {\n      name = \"s\"\n      connect {\n        sidecar_service {\n          proxy {\n            upstreams {\n              local_bind_port = 1\n            }\n          }\n        }\n      }\n    }\n    task \"t\" {\n      driver       = \"d\"\n      vault {\n        change_mode = \"signal\"\n        policies    = [\"root\"]\n      }\n      identity {\n        name        = \"n\"\n        change_mode = \"stop\"\n      }\n      secret \"x\" {}\n      csi_plugin {\n        type = \"disk\"\n      }\n    }\n  }\n}",
+    ),
+    (
+        "schedules",
+        "job \"j\" {\n  type = \"batch\"\n  periodic {\n    crons     = [\"* * *\", \"0 25 * * *\"]\n    time_zone = \"Mars//North\"\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
         "several expressions",
         "variable \"region\" {\n  default = 1\n}\njob \"j\" {\n  meta {\n    a = var.regoin\n    b = upper(\n      \"x\",\n      1)\n    c = [1][5]\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = local.nope\n    }\n  }\n}",
     ),

@@ -16,6 +16,7 @@ fn expressions_have_these_values() {
         ("\"1\" == 1", json!(false)),
         ("300 * 1.1", json!(330)),
         ("0.1 + 0.2", json!(0.3)),
+        ("2 / 3 * 3", json!(2)),
         ("1 - 0.9 - 0.1", json!(0)),
         ("10 / 3", json!(10.0 / 3.0)),
         ("9223372036854775807 * 2.5", json!(2.305_843_009_213_694e19)),
@@ -59,6 +60,14 @@ fn expressions_have_these_values() {
 fn functions_have_these_results() {
     for (expr, expected) in [
         ("strlen(bcrypt(\"x\", 4))", json!(60)),
+        ("substr(bcrypt(\"x\", 3), 0, 7)", json!("$2b$10$")),
+        ("parseint(\"Zz\", 62)", json!(3817)),
+        ("parseint(\"-Ff\", 16)", json!(-255)),
+        ("upper(\"straße\")", json!("STRAßE")),
+        ("strlen(\"👨\u{200d}👩\u{200d}👧\")", json!(1)),
+        ("strrev(\"a👨\u{200d}👩\u{200d}👧b\")", json!("b👨\u{200d}👩\u{200d}👧a")),
+        ("jsonencode([1e21, 1e-7, 0.5])", json!("[1000000000000000000000,0.0000001,0.5]")),
+        ("yamldecode(\"a: 2020-01-31\")", json!({"a": "2020-01-31T00:00:00Z"})),
         ("csvdecode(\"a,b\\n1,2\\n3,\\\"4,5\\\"\")", json!([{"a": "1", "b": "2"}, {"a": "3", "b": "4,5"}])),
         ("formatdate(\"DD MMM YYYY hh:mm ZZZ\", \"2018-01-02T23:12:01Z\")", json!("02 Jan 2018 23:12 UTC")),
         (
@@ -229,4 +238,28 @@ fn file_functions_look_beside_the_job_file() {
         "g": [], "h": "a", "i": "//.",
     });
     assert_eq!(*config, expected);
+}
+
+#[test]
+fn what_is_not_beside_the_job_file_is_looked_for_where_the_program_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job.hcl");
+    let options = longshore_job::ParseOptions { allow_files: true, ..Default::default() };
+    let read = |expr: &str| {
+        std::fs::write(&path, crate::task_text(&format!("config {{\n a = {expr}\n}}"))).unwrap();
+        let mut parsed = longshore_job::parse_file(&path, &options).map_err(|found| found.plain())?;
+        Ok::<_, String>(parsed.job.task_groups[0].tasks[0].config["a"].take())
+    };
+    // Tests run in the directory of their crate.
+    assert_eq!(read("fileexists(\"Cargo.toml\")"), Ok(json!(true)));
+    std::fs::write(folder.path().join("Cargo.toml"), "beside").unwrap();
+    assert_eq!(read("file(\"Cargo.toml\")"), Ok(json!("beside")));
+    for (expr, expected) in [
+        ("file(\"none\")", "No such file"),
+        ("fileexists(\".\")", ". is not a regular file"),
+        ("pathexpand(\"~somebody/x\")", "cannot expand user-specific home dir"),
+    ] {
+        let said = read(expr).unwrap_err();
+        assert!(said.contains(expected), "{expr}: {said}");
+    }
 }

@@ -8,6 +8,7 @@ use sha2::Digest;
 
 use super::Parameter::{Any, Number, Text};
 use super::{Call, Function, function, variadic};
+use crate::hcl::convert::to_text;
 
 /// What a query string may hold as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
@@ -16,7 +17,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("base64decode", &[Text], base64decode),
     function("base64encode", &[Text], |c| Ok(STANDARD.encode(c.text(0)).into())),
     function("jsondecode", &[Text], |c| serde_json::from_str(c.text(0)).map_err(|error| error.to_string())),
-    function("jsonencode", &[Any], |c| Ok(escaped(&sorted(c.value(0)).to_string()).into())),
+    function("jsonencode", &[Any], |c| Ok(escaped(&json(c.value(0))).into())),
     variadic("bcrypt", &[Text], Number, bcrypt),
     function("csvdecode", &[Text], csvdecode),
     function("uuidv4", &[], |_| Ok(uuid::Uuid::new_v4().to_string().into())),
@@ -48,14 +49,16 @@ fn escaped(json: &str) -> String {
 
 /// The cost is 10 unless given; what the library would take minutes for is refused.
 fn bcrypt(c: &Call) -> Result<Value, String> {
+    const USUAL: i64 = 10;
     const COSTLIEST: i64 = 14;
     let cost = match c.arguments.len() {
-        1 => 10,
-        2 => c.whole(1)?,
+        1 => USUAL,
+        // What is too cheap counts as not given.
+        2 => Some(c.whole(1)?).filter(|cost| *cost >= 4).unwrap_or(USUAL),
         _ => return Err("bcrypt() takes no more than two arguments".into()),
     };
-    let allowed = u32::try_from(cost).ok().filter(|_| (4..=COSTLIEST).contains(&cost));
-    let cost = allowed.ok_or_else(|| format!("the cost must be from 4 to {COSTLIEST}"))?;
+    let allowed = u32::try_from(cost).ok().filter(|_| cost <= COSTLIEST);
+    let cost = allowed.ok_or_else(|| format!("the cost must be at most {COSTLIEST}"))?;
     bcrypt::non_truncating_hash(c.text(0), cost).map(Value::from).map_err(|error| error.to_string())
 }
 
@@ -93,16 +96,18 @@ fn uuidv5(c: &Call) -> Result<Value, String> {
     Ok(uuid::Uuid::new_v5(&space, c.text(1).as_bytes()).to_string().into())
 }
 
-/// Keys in order, as HCL writes JSON.
-fn sorted(value: &Value) -> Value {
+/// Keys in order and numbers without exponent, as HCL writes JSON.
+fn json(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(key, _)| *key);
-            Value::Object(fields.into_iter().map(|(key, v)| (key.clone(), sorted(v))).collect())
+            let pairs = fields.into_iter().map(|(key, item)| format!("{}:{}", Value::from(key.as_str()), json(item)));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
         }
-        Value::Array(items) => items.iter().map(sorted).collect(),
-        other => other.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
+        Value::Number(_) => to_text(value).unwrap_or_default(),
+        other => other.to_string(),
     }
 }
 

@@ -35,10 +35,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         String::from_utf8(bytes).map(Value::from).map_err(|_| format!("contents of {} are not valid UTF-8", c.text(0)))
     }),
     function("filebase64", &[Text], |c| Ok(STANDARD.encode(c.read(0)?).into())),
-    function("fileexists", &[Text], |c| Ok(c.path(0)?.is_file().into())),
+    function("fileexists", &[Text], fileexists),
     function("fileset", &[Text, Text], fileset),
     function("pathexpand", &[Text], |c| {
         c.base()?;
+        if c.text(0).strip_prefix('~').is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+            return Err("cannot expand user-specific home dir".into());
+        }
         Ok(shown(&expand(c.text(0))))
     }),
 ];
@@ -51,8 +54,11 @@ impl Call<'_> {
         }
     }
 
+    /// Below the job file's directory; what is not there is looked for in the working directory, where Nomad looks.
     fn path(&self, index: usize) -> Result<PathBuf, String> {
-        Ok(self.base()?.join(expand(self.text(index))))
+        let path = expand(self.text(index));
+        let beside = self.base()?.join(&path);
+        Ok(if !beside.exists() && path.exists() { path } else { beside })
     }
 
     fn read(&self, index: usize) -> Result<Vec<u8>, String> {
@@ -66,6 +72,14 @@ impl Call<'_> {
         }
         std::fs::read(path).map_err(|error| format!("{name}: {error}"))
     }
+}
+
+fn fileexists(c: &Call) -> Result<Value, String> {
+    let path = c.path(0)?;
+    if path.exists() && !path.is_file() {
+        return Err(format!("{} is not a regular file", c.text(0)));
+    }
+    Ok(path.exists().into())
 }
 
 /// The last part; of the root itself, the root.

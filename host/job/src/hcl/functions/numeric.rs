@@ -21,10 +21,21 @@ fn extreme(c: &Call, pick: fn(f64, f64) -> f64) -> Result<Value, String> {
     float((1..c.arguments.len()).fold(c.float(0), |best, index| pick(best, c.float(index))))
 }
 
+/// Up to base 36 in letters of either case; beyond that capitals come after the others.
 fn parseint(c: &Call) -> Result<Value, String> {
-    let base = u32::try_from(c.whole(1)?).ok().filter(|base| (2..=36).contains(base));
-    let base = base.ok_or("base must be a whole number between 2 and 36 inclusive")?;
-    i64::from_str_radix(c.text(0), base)
-        .map(Value::from)
-        .map_err(|_| format!("cannot parse {:?} as a base {base} integer", c.text(0)))
+    let base = u32::try_from(c.whole(1)?).ok().filter(|base| (2..=62).contains(base));
+    let base = base.ok_or("base must be a whole number between 2 and 62 inclusive")?;
+    let text = c.text(0);
+    let (sign, digits) =
+        text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |digits| (-1, digits));
+    let digit = |letter: char| match letter {
+        'A'..='Z' if base > 36 => Some(u32::from(letter) - u32::from('A') + 36),
+        _ => letter.to_digit(36),
+    };
+    let add = |sum: i64, letter: char| {
+        let digit = digit(letter).filter(|digit| *digit < base)?;
+        sum.checked_mul(i64::from(base))?.checked_add(sign * i64::from(digit))
+    };
+    let number = digits.chars().try_fold(0, add).filter(|_| !digits.is_empty());
+    number.map(Value::from).ok_or_else(|| format!("cannot parse {text:?} as a base {base} integer"))
 }

@@ -1,6 +1,7 @@
 //! Text.
 
 use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::Parameter::{List, Number, Text};
 use super::{Call, Function, fits, function, texts, variadic};
@@ -12,8 +13,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("indent", &[Number, Text], indent),
     variadic("join", &[Text], List, join),
-    function("lower", &[Text], |c| Ok(c.text(0).to_lowercase().into())),
-    function("upper", &[Text], |c| Ok(c.text(0).to_uppercase().into())),
+    function("lower", &[Text], |c| Ok(c.text(0).chars().map(small).collect::<String>().into())),
+    function("upper", &[Text], |c| Ok(c.text(0).chars().map(capital).collect::<String>().into())),
     function("title", &[Text], title),
     function("trim", &[Text, Text], |c| {
         let set: Vec<char> = c.text(1).chars().collect();
@@ -23,13 +24,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("trimsuffix", &[Text, Text], |c| Ok(c.text(0).strip_suffix(c.text(1)).unwrap_or(c.text(0)).into())),
     function("trimspace", &[Text], |c| Ok(c.text(0).trim().into())),
     function("split", &[Text, Text], split),
-    function("strlen", &[Text], |c| Ok(c.text(0).chars().count().into())),
+    function("strlen", &[Text], |c| Ok(c.text(0).graphemes(true).count().into())),
     function("reverse", &[Text], reversed),
     function("strrev", &[Text], reversed),
     function("substr", &[Text, Number, Number], substr),
     function("replace", &[Text, Text, Text], replace),
     function("regex_replace", &[Text, Text, Text], regex_replace),
 ];
+
+/// One letter for one, as Go does: what has no single capital stays.
+fn capital(letter: char) -> char {
+    let mut capitals = letter.to_uppercase();
+    capitals.next().filter(|_| capitals.next().is_none()).unwrap_or(letter)
+}
+
+fn small(letter: char) -> char {
+    letter.to_lowercase().next().unwrap_or(letter)
+}
 
 /// Every line but the first moves to the right.
 fn indent(c: &Call) -> Result<Value, String> {
@@ -52,9 +63,9 @@ fn join(c: &Call) -> Result<Value, String> {
     Ok(parts.join(c.text(0)).into())
 }
 
-/// Both names of it reverse text; there is none for lists.
+/// Both names of it reverse text, by what people see as letters; there is none for lists.
 fn reversed(c: &Call) -> Result<Value, String> {
-    Ok(c.text(0).chars().rev().collect::<String>().into())
+    Ok(c.text(0).graphemes(true).rev().collect::<String>().into())
 }
 
 /// The first letter of every word in upper case.
@@ -65,7 +76,7 @@ fn title(c: &Call) -> Result<Value, String> {
         if in_word {
             out.push(letter);
         } else {
-            out.extend(letter.to_uppercase());
+            out.push(capital(letter));
         }
         in_word = letter.is_alphanumeric() || letter == '_';
     }
@@ -79,9 +90,9 @@ fn split(c: &Call) -> Result<Value, String> {
     Ok(c.text(1).split(c.text(0)).map(Value::from).collect())
 }
 
-/// By characters; a negative offset counts from the end, a length of -1 means the rest.
+/// By what people see as letters; a negative offset counts from the end, a length of -1 means the rest.
 fn substr(c: &Call) -> Result<Value, String> {
-    let letters: Vec<char> = c.text(0).chars().collect();
+    let letters: Vec<&str> = c.text(0).graphemes(true).collect();
     let (offset, length) = (c.whole(1)?, c.whole(2)?);
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
     let start = if offset < 0 { (count + offset.max(-count)).max(0) } else { offset.min(count) };
