@@ -9,9 +9,14 @@ pub struct Image(pub String);
 
 impl Image {
     pub fn make(test: &str) -> Self {
-        let image = Self(format!("longshore-it/{test}:{}", std::process::id()));
+        let image = Self::named(test);
         image.import("/etc/nothing", &[]);
         image
+    }
+
+    /// Its name, which nothing has yet.
+    pub fn named(test: &str) -> Self {
+        Self(format!("longshore-it/{test}:{}", std::process::id()))
     }
 
     /// Makes it anew, with a file of its own and changes such as `HEALTHCHECK …`: the name moves.

@@ -173,7 +173,7 @@ fn an_image_that_was_removed_is_fetched_by_its_digest_unless_each_start_is_to_pu
 
 #[test]
 fn the_health_that_an_image_tells_is_shown() {
-    let image = Image::make("healthy");
+    let image = Image::named("healthy");
     image.import("/etc/healthy", &[r#"HEALTHCHECK --interval=200ms CMD ["busybox", "test", "-e", "/etc/healthy"]"#]);
     let station = Station::start();
     let alloc = station.run_job("pinned", &job(&image.0, ""));

@@ -1,23 +1,10 @@
-use std::{collections::BTreeMap, sync::Mutex};
-
 use longshore_core::{
-    caller::TaskId,
     container::Containers,
     error::HostError,
     image::{Images, PullOptions},
-    record::EventSink,
 };
 
-use super::Scene;
-
-#[derive(Default)]
-struct Events(Mutex<Vec<String>>);
-
-impl EventSink for Events {
-    fn driver_event(&self, _task: &TaskId, message: &str, _annotations: &BTreeMap<String, String>) {
-        self.0.lock().unwrap().push(message.into());
-    }
-}
+use super::{Scene, registry::Told};
 
 #[tokio::test]
 async fn images_are_found() {
@@ -35,7 +22,7 @@ async fn images_are_found() {
 #[tokio::test]
 async fn a_pull_that_fails_says_why() {
     let scene = Scene::new();
-    let events = Events::default();
+    let events = Told::default();
     // A registry on a port of loopback that nobody listens on.
     let reference = "127.0.0.1:9/longshore-test/web:1";
     let options = PullOptions::default();
@@ -49,7 +36,7 @@ async fn a_pull_that_fails_says_why() {
         );
         assert!(!error.to_string().contains('\n'));
     }
-    assert_eq!(*events.0.lock().unwrap(), ["Downloading image", "Downloading image"]);
+    assert_eq!(events.but_progress(), ["Downloading image", "Downloading image"]);
 }
 
 #[tokio::test]
