@@ -3,16 +3,19 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::fs::FileExt,
+        unix::fs::{FileExt, OpenOptionsExt},
     },
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    fs::OFlags,
+};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::mounts::Mounts;
@@ -83,6 +86,29 @@ impl MemoryKills {
     }
 }
 
+/// Whether the kernel's log tells that memory ran out for a process in a group with this in its name. The log still has
+/// it when the group is gone. It holds ten such messages of each five seconds, and not everybody may read it. Blocks
+/// for some milliseconds.
+pub(crate) fn is_logged(name: &str) -> bool {
+    let nonblocking = OFlags::NONBLOCK.bits() as i32;
+    let Ok(mut log) = File::options().read(true).custom_flags(nonblocking).open("/dev/kmsg") else { return false };
+    let mut message = [0; 8192];
+    loop {
+        match log.read(&mut message) {
+            Ok(length @ 1..) if tells_of(&String::from_utf8_lossy(&message[..length]), name) => return true,
+            Ok(1..) => {}
+            // What was to be read next is overwritten: on with the oldest that is there.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Ok(_) | Err(_) => return false,
+        }
+    }
+}
+
+fn tells_of(message: &str, name: &str) -> bool {
+    let group = message.split_once(";oom-kill:").and_then(|(_, told)| told.split_once("task_memcg="));
+    group.is_some_and(|(_, rest)| rest.split(',').next().is_some_and(|group| group.contains(name)))
+}
+
 /// The `oom_kill` line of `memory.events` (version 2) or `memory.oom_control` (version 1).
 fn oom_kills(text: &str) -> u64 {
     let count = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
@@ -92,6 +118,16 @@ fn oom_kills(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_names_the_group_of_who_was_killed() {
+        let told = "6,1042,4929485196,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=ab,mems_allowed=0,\
+                    oom_memcg=/docker,task_memcg=/docker/ab12,task=sh,pid=3206,uid=0\n SUBSYSTEM=x\n";
+        let table = [(told, "ab12", true), (told, "sh", false), (&told[30..], "ab12", false), ("", "ab12", false)];
+        for (message, name, expected) in table {
+            assert_eq!(tells_of(message, name), expected, "{name} in {message:?}");
+        }
+    }
 
     #[test]
     fn kills_are_counted_in_both_versions() {

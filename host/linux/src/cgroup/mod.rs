@@ -21,7 +21,7 @@ use std::{
 use mounts::Mounts;
 
 pub use group::{Group, GroupUsage};
-pub(crate) use kills::MemoryKills;
+pub(crate) use kills::{MemoryKills, is_logged};
 
 /// The controllers we use.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuacct", "cpuset", "memory", "pids"];

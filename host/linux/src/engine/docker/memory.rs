@@ -1,8 +1,13 @@
 //! Whether memory ran out, from all who may have seen it.
 //!
-//! The engine's state says so only if the engine heard of the kill before it heard of the end; the two race. What it
-//! hears later it tells in an event. It may hear nothing at all when the container's control group goes first, or while
-//! the engine is away. The kernel counts the kills in that group, which goes with the container.
+//! | who | when he does not know |
+//! |---|---|
+//! | the engine's state | it heard of the end before it heard of the kill: the two race |
+//! | the kernel's count in the container's control group | the group went before this agent could look |
+//! | the kernel's log | many kills at once; not root; another machine's engine |
+//! | the engine's events | it heard of no kill at all: the group went too soon for it, too, or it was away |
+//!
+//! The last two are asked only at a kill that this agent did not ask for.
 
 use std::{collections::HashMap, pin::pin, time::Duration};
 
@@ -11,7 +16,7 @@ use futures_util::StreamExt;
 use longshore_core::{error::Result, workload::ExitStatus};
 
 use super::Docker;
-use crate::cgroup::MemoryKills;
+use crate::cgroup::{MemoryKills, is_logged};
 
 /// The exit code of a container that was killed.
 const KILLED: i32 = 137;
@@ -41,11 +46,12 @@ impl Docker {
             status = &mut end => (status?, false),
         };
         if !seen && !status.oom_killed && status.exit_code == KILLED && !wanted() {
-            seen = tokio::select! {
-                () = killed => true,
-                () = self.oom_event(id) => true,
-                () = tokio::time::sleep(LATE) => false,
-            };
+            seen = self.is_logged(id).await
+                || tokio::select! {
+                    () = killed => true,
+                    () = self.oom_event(id) => true,
+                    () = tokio::time::sleep(LATE) => false,
+                };
         }
         Ok(if seen { out_of_memory(status) } else { status })
     }
@@ -57,6 +63,11 @@ impl Docker {
         }
         let pid = self.look(id).await.ok()?.state?.pid.filter(|pid| *pid > 0)?;
         MemoryKills::around(pid)
+    }
+
+    async fn is_logged(&self, id: &str) -> bool {
+        let id = id.to_owned();
+        self.engine.is_local() && tokio::task::spawn_blocking(move || is_logged(&id)).await.unwrap_or(false)
     }
 
     /// Returns when the engine has told that memory ran out in a container, before or from now on; else never.

@@ -47,18 +47,25 @@ async fn an_engine_that_heard_of_the_end_first_is_not_alone_believed() {
     let scene = Scene::new();
     let socket = scene.scratch.path().join("forgetful.sock");
     let listener = UnixListener::bind(&socket).unwrap();
-    thread::spawn(move || listener.incoming().for_each(|client| forget(client.unwrap())));
+    thread::spawn(move || listener.incoming().for_each(|client| forget(client.unwrap(), false)));
+    let mute = scene.scratch.path().join("mute.sock");
+    let listener = UnixListener::bind(&mute).unwrap();
+    thread::spawn(move || listener.incoming().for_each(|client| forget(client.unwrap(), true)));
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let far = format!("tcp://{}", port.local_addr().unwrap());
-    thread::spawn(move || port.incoming().for_each(|client| forget(client.unwrap())));
+    thread::spawn(move || port.incoming().for_each(|client| forget(client.unwrap(), false)));
     let behind = |endpoint: &str| backend(endpoint, &scene.agent, Policy::default());
     let near = format!("unix://{}", socket.display());
 
-    // The kernel tells, to whoever shares it with the engine; the engine's event, to others and to an agent that comes
-    // when all is over.
-    for (case, docker, first_ends) in
-        [("kernel", behind(&near), false), ("event", behind(&far), false), ("later", behind(&near), true)]
-    {
+    // Whoever shares the kernel with the engine asks its count, or, when all is over, its log. To others the engine's
+    // event tells, also later.
+    let table = [
+        ("count", behind(&near), false),
+        ("log", behind(&format!("unix://{}", mute.display())), true),
+        ("event", behind(&far), false),
+        ("event before", behind(&far), true),
+    ];
+    for (case, docker, first_ends) in table {
         let id = greedy(&scene).await;
         if first_ends {
             scene.cli(&["wait", &id]);
@@ -104,9 +111,15 @@ impl Client for TcpStream {
     }
 }
 
-/// Carries one connection to the engine and back, but for what the engine says of memory.
-fn forget(mut client: impl Client) {
+/// Carries one connection to the engine and back, but for what the engine says of memory. A mute engine has no events.
+fn forget(mut client: impl Client, mute: bool) {
+    let mut request = vec![0; 64 << 10];
+    let Ok(length) = client.read(&mut request) else { return };
+    if mute && request.starts_with(b"GET /") && request[..length].windows(8).any(|bytes| bytes == b"/events?") {
+        return;
+    }
     let mut engine = UnixStream::connect(ENGINE).unwrap();
+    engine.write_all(&request[..length]).unwrap();
     let (mut from, mut to) = (client.twin(), engine.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);
