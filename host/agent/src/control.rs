@@ -119,7 +119,7 @@ impl Shared {
         updated.collect()
     }
 
-    /// Gives an allocation a version of its job that its record already has. Its keepers look it up whenever they decide.
+    /// Gives an allocation a version of its job that its record already has. Its keepers look it up when they decide.
     pub(crate) fn update_now(&self, id: &AllocId, job: &Arc<Job>) {
         if let Some(pending) = self.board.change_alloc(id, |alloc| alloc.job = job.clone()) {
             pending.forget();

@@ -31,9 +31,9 @@ pub struct Imported {
 /// Keys of a service that are carried, need not be, or are noted where they are read.
 const KNOWN: &str = " build cap_add cap_drop cgroup command container_name cpus depends_on deploy devices dns dns_opt \
     dns_search entrypoint environment expose extra_hosts group_add healthcheck hostname image init ipc labels links \
-    logging mem_limit mem_reservation network_mode networks pid pids_limit ports privileged pull_policy read_only restart \
-    runtime scale security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode \
-    uts volumes working_dir ";
+    logging mem_limit mem_reservation network_mode networks pid pids_limit ports privileged pull_policy read_only \
+    restart runtime scale security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits \
+    user userns_mode uts volumes working_dir ";
 
 /// What is to be said of some others.
 const ADVICE: [(&str, &str); 3] = [

@@ -22,9 +22,9 @@ pub use filesystem::Files;
 /// Bytes one call may produce; more is an error before it is tried.
 const LARGEST: usize = 8 << 20;
 
-/// The one function of Nomad that is not offered. The only library for it that decrypts with PKCS #1 v1.5 has an advisory
-/// without a mend (RUSTSEC-2023-0071: it leaks keys through timing). Nobody could measure a job file being read, but none
-/// of 2,275 public job files calls it, and it would bring 22 crates and an exception from the advisories.
+/// The one function of Nomad that is not offered. The only library that decrypts with PKCS #1 v1.5 has an advisory
+/// without a mend (RUSTSEC-2023-0071: it leaks keys through timing). Nobody could measure a job file being read, but
+/// none of 2,275 public job files calls it, and it would bring 22 crates and an exception from the advisories.
 const NOT_OFFERED: &str = "rsadecrypt";
 
 /// A function: its name, what it takes, and what it does.
@@ -162,7 +162,7 @@ impl Functions {
                 "Unsupported function",
                 format!(
                     "The function {name:?} is not offered: the library for it has an open advisory \
-                     (RUSTSEC-2023-0071). Decrypt before, as with `openssl pkeyutl -decrypt`, and give the text with -var."
+                     (RUSTSEC-2023-0071). Decrypt before, as with `openssl pkeyutl -decrypt`, and give it with -var."
                 ),
             )
         } else {

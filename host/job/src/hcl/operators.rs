@@ -98,8 +98,8 @@ fn arithmetic(operator: BinaryOperator, left: &Number, right: &Number) -> Result
     }
 }
 
-/// Fractions are decimal: 300 * 1.1 is 330, which a float misses by a little. What cannot be written in decimals, such as
-/// 2 / 3, goes on as a float: of the two results the one with fewer digits is meant.
+/// Fractions are decimal: 300 * 1.1 is 330, which a float misses by a little. What cannot be written in decimals, such
+/// as 2 / 3, goes on as a float: of the two results the one with fewer digits is meant.
 fn decimal(number: &Number) -> Option<Decimal> {
     let digits = number.to_string();
     Decimal::from_str_exact(&digits).or_else(|_| Decimal::from_scientific(&digits)).ok()

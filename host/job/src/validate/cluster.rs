@@ -1,5 +1,5 @@
-//! Blocks that speak of Vault, Consul, its mesh and storage of elsewhere. The agent refuses them when a job is submitted;
-//! what is wrong with one is said before that, wherever the job goes then.
+//! Blocks that speak of Vault, Consul, its mesh and storage of elsewhere. The agent refuses them when a job is
+//! submitted; what is wrong with one is said before that, wherever the job goes then.
 
 use serde_json::Value;
 
