@@ -8,7 +8,7 @@ use std::{
 
 use longshore_core::{
     error::{HostError, Result},
-    port::Port,
+    port::{Port, Protocol},
 };
 use rustix::{
     fs::{FlockOperation, flock},
@@ -24,7 +24,7 @@ use super::{
     namespace::Namespace,
     netlink::{Batch, Socket},
     nft::{Element, Ruleset, Transaction},
-    rules::{MAPS, Scope, entries},
+    rules::{MAPS, Scope, entries, host_port},
     segment::{OUTSIDE, Segment, outside_name},
 };
 use crate::failure::because;
@@ -206,6 +206,10 @@ impl Bridge {
         if !gone.is_empty() {
             self.forget_connections(pair);
         }
+        if !new.is_empty() {
+            let datagrams = ports.iter().filter(|port| port.protocol != Protocol::Tcp).map(|port| port.host_port);
+            pair.iter().for_each(|own| told_if(conntrack::forget_datagrams(&mut self.nft, own, datagrams.clone())));
+        }
         Ok(())
     }
 
@@ -290,6 +294,7 @@ impl Bridge {
         if generation != self.generation {
             if self.is_damaged().map_err(missing_nft)? {
                 self.restore(&[], &[])?;
+                told_if(self.forget_strays());
                 told.push(format!("table inet {} was not as it should be and was restored", self.scope.table));
             } else {
                 self.generation = generation;
@@ -342,11 +347,17 @@ impl Bridge {
     }
 
     fn forget_connections(&mut self, pair: Pair) {
-        for address in pair.iter() {
-            if let Err(error) = conntrack::forget(&mut self.nft, address) {
-                tracing::debug!(%address, %error, "connections could not be forgotten");
-            }
-        }
+        pair.iter().for_each(|address| told_if(conntrack::forget(&mut self.nft, address)));
+    }
+
+    /// Forgets flows that began while the rules were gone.
+    fn forget_strays(&mut self) -> rustix::io::Result<()> {
+        let own = self.links.all_addresses()?.into_iter().map(|(_, address)| address).collect();
+        let entries = self.members.values().flat_map(|member| &member.entries);
+        let mapped = entries.filter_map(|(map, element)| host_port(*map, element)).collect();
+        let subnets: Vec<_> = self.scope.subnets.iter().collect();
+        let is_inside = |address| subnets.iter().any(|subnet| subnet.contains(&address));
+        conntrack::forget_strays(&mut self.nft, |flow| flow.missed(&mapped, is_inside, &own))
     }
 
     /// Removes the bridge, the table and all that hangs on them.
@@ -359,6 +370,13 @@ impl Bridge {
         batch.delete_links(self.scope.bridges.iter().cloned());
         let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[Errno::NODEV]));
         answer.map_err(because(&self.scope.bridge))
+    }
+}
+
+/// What the kernel remembers of connections is no reason to fail.
+fn told_if(forgotten: rustix::io::Result<()>) {
+    if let Err(error) = forgotten {
+        tracing::debug!(%error, "connections could not be forgotten");
     }
 }
 

@@ -6,7 +6,8 @@
 //! map ports6, ports6_at                                       # the same for IPv6
 //! chain hostports    { dnat by ports4_at, by ports4, by ports6_at, by ports6 }
 //! chain prerouting   { to an address of this host: jump hostports }        # from outside, from allocations
-//! chain output       { to an address of this host: jump hostports }        # from this host
+//! chain output       { to ::1: accept                                      # nothing can be redirected from there
+//!                      to an address of this host: jump hostports }        # from this host
 //! chain postrouting  { from SUBNET to SUBNET, redirected: masquerade       # an allocation calls a host port
 //!                      from SUBNET to others: masquerade                   # an allocation calls the world
 //!                      from 127.0.0.0/8 to SUBNET: masquerade }            # the host calls 127.0.0.1:port
@@ -17,7 +18,7 @@
 //! The last line is what makes three scopes of two: an address of an allocation is for this machine, a mapped port
 //! for everybody. One key has one value, so a stale rule cannot shadow a new one.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use longshore_core::port::{Port, Protocol};
@@ -99,6 +100,8 @@ impl Scope {
             ("hostports", rule().redirect_by("ports6_at", false, true)),
             ("hostports", rule().redirect_by("ports6", false, false)),
             ("prerouting", rule().for_this_host().verdict(Verdict::Jump("hostports"))),
+            // No packet from ::1 leaves the loopback interface: connections to there are copied (`ports`).
+            ("output", rule().to(IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST))).verdict(Verdict::Accept)),
             ("output", rule().for_this_host().verdict(Verdict::Jump("hostports"))),
         ];
         for bridge in &self.bridges {
@@ -140,6 +143,14 @@ pub(super) fn entries(owner: &str, ports: &[Port], to: Pair, wildcard: IpAddr) -
         }
     }
     entries
+}
+
+/// Protocol and number on this host of an entry of the map with this number.
+pub(super) fn host_port(map: usize, element: &Element) -> Option<(u8, u16)> {
+    // Behind an address, if the map is by address: see `entries`.
+    let place = MAPS.get(map)?.key.iter().take_while(|part| **part != PROTOCOL).map(|(_, length)| *length as usize);
+    let [protocol, _, _, _, high, low, ..] = *element.key.get(place.sum()..)? else { return None };
+    Some((protocol, u16::from_be_bytes([high, low])))
 }
 
 /// `IPPROTO_TCP`, `IPPROTO_UDP`.
@@ -199,5 +210,9 @@ mod tests {
         let (_, element) = &entries("a", &[port("192.0.2.9", Protocol::Tcp)], four, wildcard)[0];
         assert_eq!(element.key, [192, 0, 2, 9, 6, 0, 0, 0, 0x50, 0, 0, 0]);
         assert_eq!(element.value, [10, 0, 0, 2, 0, 80, 0, 0]);
+        for address in ["192.0.2.1", "192.0.2.9", "2001:db8::9"] {
+            let (map, element) = &entries("a", &[port(address, Protocol::Udp)], both, wildcard)[0];
+            assert_eq!(host_port(*map, element), Some((17, 0x5000)), "{address}");
+        }
     }
 }
