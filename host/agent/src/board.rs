@@ -9,13 +9,16 @@ use std::{
     time::SystemTime,
 };
 
-use longshore_core::caller::{AllocId, TaskId};
+use longshore_core::{
+    added_port::{AddedPort, Change},
+    caller::{AllocId, TaskId},
+};
 use longshore_job::model::Job;
 use tokio::sync::watch;
 
 use crate::{
     status::{Allocation, ClientStatus, Evaluation, Submission, TaskEvent, TaskPhase, TaskState},
-    store::{AllocRecord, EventTarget, Journal, LogPosition, Pending, TaskRecord, Write},
+    store::{AllocRecord, Journal, LogPosition, Pending, RelayTarget, TaskRecord, Write},
     task::events,
 };
 
@@ -316,9 +319,18 @@ impl Board {
     }
 }
 
-impl EventTarget for Board {
+impl RelayTarget for Board {
     fn driver_event(&self, task: &TaskId, message: &str, annotations: &BTreeMap<String, String>) {
         self.add_event(task, events::driver(message, annotations));
+    }
+
+    fn change_added_ports(&self, alloc: &AllocId, change: Change) -> Option<(Vec<AddedPort>, Pending)> {
+        let mut before = Vec::new();
+        let pending = self.change_alloc(alloc, |alloc| {
+            before.clone_from(&alloc.added_ports);
+            change(&mut alloc.added_ports);
+        })?;
+        Some((before, pending))
     }
 }
 
@@ -376,6 +388,7 @@ pub(crate) fn record(alloc: &Allocation) -> AllocRecord {
         network_handle: alloc.network_handle.clone(),
         network_remains: alloc.network_remains,
         ports: alloc.ports.clone(),
+        added_ports: alloc.added_ports.clone(),
         cores: alloc.cores.clone(),
         images: alloc.images.clone(),
         create_time: alloc.create_time,

@@ -62,9 +62,11 @@ impl Shared {
                 Some(ports) => ports.held(&alloc.id).await?,
                 None => Vec::new(),
             };
-            for port in &alloc.ports {
-                let state = state(&alloc, port, held.contains(&port.label), &listeners);
-                found.push(HostPort { alloc: alloc.clone(), port: port.clone(), state });
+            let added = alloc.added_ports.iter().map(|added| (added.port.clone(), added.mapped_to));
+            let own = alloc.ports.iter().map(|port| (port.clone(), Some(port.task_port)));
+            for (port, leads_to) in own.chain(added) {
+                let state = state(&alloc, &port, leads_to, held.contains(&port.label), &listeners);
+                found.push(HostPort { alloc: alloc.clone(), port, state });
             }
         }
         found.sort_by_key(|found| found.port.host_port);
@@ -85,11 +87,12 @@ impl Shared {
     }
 }
 
-fn state(alloc: &Allocation, port: &Port, is_held: bool, listeners: &[Listener]) -> PortState {
-    let own = alloc.network.as_ref();
-    if let Some(address) = own.and_then(|own| own.address.as_deref().or(own.address_ipv6.as_deref())) {
+/// `leads_to`: the number in the allocation's own network, where it has one.
+fn state(alloc: &Allocation, port: &Port, leads_to: Option<u16>, is_held: bool, listeners: &[Listener]) -> PortState {
+    let address = alloc.network.as_ref().and_then(|own| own.address.as_deref().or(own.address_ipv6.as_deref()));
+    if let (Some(address), Some(number)) = (address, leads_to) {
         let bracketed = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-        return PortState::Mapped(format!("{bracketed}:{}", port.task_port));
+        return PortState::Mapped(format!("{bracketed}:{number}"));
     }
     if is_held {
         return PortState::Held;

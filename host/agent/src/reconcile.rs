@@ -121,6 +121,7 @@ fn restore_alloc(
         network_handle: record.network_handle,
         network_remains: record.network_remains,
         ports: record.ports,
+        added_ports: record.added_ports,
         cores: record.cores,
         images: record.images,
         tasks,
@@ -135,8 +136,9 @@ fn restore_alloc(
 
 /// Takes the allocation's ports again. Those its running tasks listen on cannot be taken, and need not be.
 async fn hold_ports(shared: &Shared, alloc: &Allocation) {
-    let Some(backend) = shared.backends.ports.as_ref().filter(|_| !alloc.ports.is_empty()) else { return };
-    for (port, result) in alloc.ports.iter().zip(backend.restore(&alloc.id, &alloc.ports).await) {
+    let ports: Vec<_> = alloc.ports.iter().chain(alloc.added_ports.iter().map(|added| &added.port)).cloned().collect();
+    let Some(backend) = shared.backends.ports.as_ref().filter(|_| !ports.is_empty()) else { return };
+    for (port, result) in ports.iter().zip(backend.restore(&alloc.id, &ports).await) {
         if let Err(error) = result {
             tracing::debug!(alloc = %alloc.id, port = port.host_port, %error, "a port is in use, likely by its task");
         }

@@ -56,7 +56,7 @@ impl Shared {
             .map_err(|reason| AgentError::DataDir { path: config.allocs_dir().display().to_string(), reason })?;
         let loaded = store.loaded.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
         let board = Arc::new(Board::new(store.journal.clone(), loaded.index));
-        let as_target: Arc<dyn crate::store::EventTarget> = board.clone();
+        let as_target: Arc<dyn crate::store::RelayTarget> = board.clone();
         store.relay.connect(Arc::downgrade(&as_target));
         let shared = Arc::new(Self {
             node_id: store.node_id().to_owned(),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use longshore_core::{
+    added_port::AddedPort,
     caller::{AllocId, TaskDirs},
     driver::{DriverInfo, DriverNetwork, Fingerprint},
     network::{Network, Obstacle},
@@ -143,8 +144,10 @@ pub struct Allocation {
     pub network_handle: Option<Vec<u8>>,
     /// Whether something of its network could not be removed when it ended; it is tried again.
     pub network_remains: bool,
-    /// Its ports.
+    /// Its ports, as the job file has them.
     pub ports: Vec<Port>,
+    /// Ports that its drivers added.
+    pub added_ports: Vec<AddedPort>,
     /// Processors that belong to one of its tasks alone, by task.
     pub cores: BTreeMap<String, Vec<u32>>,
     /// Images of its tasks' containers, by task: each task runs the same at every start.

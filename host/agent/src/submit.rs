@@ -257,6 +257,7 @@ impl Shared {
             network_handle,
             network_remains: false,
             ports: Vec::new(),
+            added_ports: Vec::new(),
             cores: BTreeMap::new(),
             images: BTreeMap::new(),
             tasks,

@@ -171,6 +171,7 @@ impl Machine {
             components: Some(Arc::new(components)),
             ports: Some(held),
             networks: Some(Arc::new(networks)),
+            added_ports: store.added_ports(),
             files: Some(Arc::new(AllocFiles)),
             state: Some(store.driver_state()),
             events: store.event_sink(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    added_port::AddedPorts,
     component::Components,
     container::Containers,
     file::Files,
@@ -32,6 +33,8 @@ pub struct Backends {
     pub ports: Option<Arc<dyn Ports>>,
     /// Networks of allocations.
     pub networks: Option<Arc<dyn Networks>>,
+    /// Ports that drivers add to those of the job file.
+    pub added_ports: Arc<dyn AddedPorts>,
     /// Files of allocations.
     pub files: Option<Arc<dyn Files>>,
     /// Drivers' durable state.

@@ -14,6 +14,7 @@
 //! The WIT contract (`wit/`) is the same vocabulary seen from a driver; `host/wasm` translates between
 //! the two, `host/linux` and `host/fake` implement the traits, `host/agent` drives it all.
 
+pub mod added_port;
 pub mod backends;
 pub mod caller;
 pub mod component;

@@ -61,6 +61,8 @@ pub struct NetworkPlan {
     pub hostname: Option<String>,
     /// Reserved ports, to be mapped.
     pub ports: Vec<Port>,
+    /// Ports that drivers mapped beside them, as the journal has them: for a network that is not known yet.
+    pub added: Vec<Port>,
     /// Who keeps the namespace: [`Holder::Pinned`] lets the host make one.
     pub holder: Holder,
     /// The namespace of a holder that is a container.

@@ -1,14 +1,11 @@
 //! Host ports, truly held from reservation to release.
 
-use std::ops::RangeInclusive;
+use std::{net::SocketAddr, ops::RangeInclusive};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    caller::{AllocId, Caller},
-    error::Result,
-};
+use crate::{caller::AllocId, error::Result};
 
 /// Transport protocols of a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,15 +75,10 @@ pub trait Ports: Send + Sync {
     fn kept_free(&self) -> Vec<RangeInclusive<u16>>;
     /// The allocation's ports.
     async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>>;
+    /// Leads TCP connections to a held port on [::1] to an address of the allocation's own network, where the kernel
+    /// leads none; none ends that. Nothing happens for ports that do not answer on every address of this machine, and
+    /// where there is no IPv6.
+    async fn lead_loopback(&self, alloc: &AllocId, label: &str, to: Option<SocketAddr>) -> Result<()>;
     /// Gives one back (`label`) or all.
     async fn release(&self, alloc: &AllocId, label: Option<&str>) -> Result<()>;
-    /// For drivers: one more port for the caller's allocation.
-    async fn reserve_for(&self, caller: &Caller, request: &PortRequest) -> Result<Port> {
-        let alloc = &caller.require_task()?.id.alloc;
-        let ports = self.reserve(alloc, std::slice::from_ref(request)).await?;
-        ports
-            .into_iter()
-            .find(|port| port.label == request.label)
-            .ok_or_else(|| crate::error::HostError::Other(format!("port {:?} was not reserved", request.label)))
-    }
 }

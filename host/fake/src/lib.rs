@@ -70,6 +70,7 @@ impl Fake {
             components: Some(Arc::new(processes::FakeComponents::new(self))),
             ports: Some(Arc::new(ports::PlannedPorts::new(self))),
             networks: Some(Arc::new(networks::PlannedNetworks::new(self))),
+            added_ports: self.record.clone(),
             files: Some(Arc::new(files::PlannedFiles::new(self))),
             state: Some(Arc::new(state::PlannedState::new(self))),
             events: self.record.clone(),
@@ -100,6 +101,21 @@ impl Fake {
     /// Ids of all workloads that were not removed.
     pub fn present(&self) -> Vec<String> {
         [&self.containers, &self.processes, &self.components].iter().flat_map(|table| table.present()).collect()
+    }
+
+    /// Labels of the ports that are held, by number.
+    pub fn held_ports(&self) -> Vec<String> {
+        self.ports.labels()
+    }
+
+    /// Labels of the ports that drivers mapped, and the numbers they lead to.
+    pub fn added_ports(&self) -> Vec<(String, u16)> {
+        self.networks.added()
+    }
+
+    /// The agent's process has ended: the sockets that held its ports are closed.
+    pub fn close_sockets(&self) {
+        self.ports.close();
     }
 
     /// Ends a running workload as if by itself.

@@ -18,26 +18,43 @@ use crate::{
     plan::{Plan, lock},
 };
 
-/// The networks there are.
-pub(crate) type FakeNetworks = Mutex<BTreeMap<AllocId, Network>>;
+/// The networks there are, and the numbers that ports added by drivers lead to, by label.
+#[derive(Default)]
+pub(crate) struct FakeNetworks {
+    networks: Mutex<BTreeMap<AllocId, Network>>,
+    added: Mutex<BTreeMap<AllocId, BTreeMap<String, u16>>>,
+}
+
+impl FakeNetworks {
+    pub(crate) fn added(&self) -> Vec<(String, u16)> {
+        lock(&self.added).values().flatten().map(|(label, number)| (label.clone(), *number)).collect()
+    }
+
+    /// What a plan says was added; what is not there any more is forgotten.
+    fn take_over(&self, plans: &[NetworkPlan]) {
+        lock(&self.networks).retain(|alloc, _| plans.iter().any(|plan| plan.alloc == *alloc));
+        let added = |plan: &NetworkPlan| plan.added.iter().map(|port| (port.label.clone(), port.task_port)).collect();
+        *lock(&self.added) = plans.iter().map(|plan| (plan.alloc.clone(), added(plan))).collect();
+    }
+}
 
 pub(crate) struct PlannedNetworks {
     plan: Arc<Plan>,
-    networks: Arc<FakeNetworks>,
+    kept: Arc<FakeNetworks>,
 }
 
 impl PlannedNetworks {
     pub(crate) fn new(fake: &Fake) -> Self {
-        Self { plan: fake.plan.clone(), networks: fake.networks.clone() }
+        Self { plan: fake.plan.clone(), kept: fake.networks.clone() }
     }
 
     fn of(&self, caller: &Caller) -> Result<Option<Network>> {
         let alloc = &caller.require_task()?.id.alloc;
-        Ok(lock(&self.networks).get(alloc).cloned())
+        Ok(lock(&self.kept.networks).get(alloc).cloned())
     }
 
     fn make(&self, plan: &NetworkPlan) -> Network {
-        let mut networks = lock(&self.networks);
+        let mut networks = lock(&self.kept.networks);
         let count = networks.len() + 2;
         let before = plan.before.as_ref().and_then(|before| before.address.clone());
         let made = Network {
@@ -72,7 +89,7 @@ impl Networks for PlannedNetworks {
         self.plan.call("networks.attach_container").await?;
         let Some(network) = self.of(caller)? else { return host_mode() };
         let network = Network { holder: Some(Holder::Container(container_id.into())), ..network };
-        lock(&self.networks).insert(AllocId(network.id.clone()), network.clone());
+        lock(&self.kept.networks).insert(AllocId(network.id.clone()), network.clone());
         Ok(network)
     }
 
@@ -80,13 +97,19 @@ impl Networks for PlannedNetworks {
         self.plan.call("networks.detach").await
     }
 
-    async fn map_port(&self, caller: &Caller, _label: &str, _address: &str, _task_port: u16) -> Result<()> {
+    async fn map_port(&self, caller: &Caller, label: &str, _address: &str, task_port: u16) -> Result<()> {
         self.plan.call("networks.map_port").await?;
-        self.of(caller)?.map_or_else(host_mode, |_| Ok(()))
+        let Some(network) = self.of(caller)? else { return host_mode() };
+        let mut added = lock(&self.kept.added);
+        added.entry(AllocId(network.id)).or_default().insert(label.to_owned(), task_port);
+        Ok(())
     }
 
-    async fn unmap_port(&self, _caller: &Caller, _label: &str) -> Result<()> {
-        self.plan.call("networks.unmap_port").await
+    async fn unmap_port(&self, caller: &Caller, label: &str) -> Result<()> {
+        self.plan.call("networks.unmap_port").await?;
+        let alloc = &caller.require_task()?.id.alloc;
+        lock(&self.kept.added).entry(alloc.clone()).or_default().remove(label);
+        Ok(())
     }
 
     async fn ready(&self, _mode: &str) -> Result<()> {
@@ -100,7 +123,8 @@ impl Networks for PlannedNetworks {
 
     async fn destroy(&self, alloc: &AllocId) -> Result<()> {
         self.plan.call("networks.destroy").await?;
-        lock(&self.networks).remove(alloc);
+        lock(&self.kept.networks).remove(alloc);
+        lock(&self.kept.added).remove(alloc);
         Ok(())
     }
 
@@ -108,7 +132,7 @@ impl Networks for PlannedNetworks {
         if let Err(error) = self.plan.call("networks.reconcile").await {
             return plans.iter().map(|_| Err(error.clone())).collect();
         }
-        lock(&self.networks).retain(|alloc, _| plans.iter().any(|plan| plan.alloc == *alloc));
+        self.kept.take_over(plans);
         plans.iter().map(|plan| Ok(self.make(plan))).collect()
     }
 

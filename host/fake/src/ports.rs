@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     ops::RangeInclusive,
     sync::{Arc, Mutex},
 };
@@ -36,6 +37,16 @@ impl PlannedPorts {
 }
 
 impl FakePorts {
+    /// Labels of the ports that are held.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        lock(&self.0).values().map(|(_, port)| port.label.clone()).collect()
+    }
+
+    /// All sockets are closed.
+    pub(crate) fn close(&self) {
+        lock(&self.0).clear();
+    }
+
     fn reserve(&self, alloc: &AllocId, request: &PortRequest) -> Result<Port> {
         let mut held = lock(&self.0);
         let mine = held.values().find(|(owner, port)| owner == alloc && port.label == request.label);
@@ -121,6 +132,10 @@ impl Ports for PlannedPorts {
         self.plan.call("ports.reserved").await?;
         let held = lock(&self.ports.0);
         Ok(held.values().filter(|(owner, _)| owner == alloc).map(|(_, port)| port.clone()).collect())
+    }
+
+    async fn lead_loopback(&self, _alloc: &AllocId, _label: &str, _to: Option<SocketAddr>) -> Result<()> {
+        self.plan.call("ports.lead_loopback").await
     }
 
     async fn release(&self, alloc: &AllocId, label: Option<&str>) -> Result<()> {

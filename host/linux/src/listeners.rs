@@ -1,10 +1,12 @@
 //! Sockets as the kernel lists them in `/proc`: who listens where.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
+
+use longshore_core::{network::Listener, port::Protocol};
 
 /// TCP's state "listening" in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -88,6 +90,24 @@ fn open_sockets(pid: i32) -> impl Iterator<Item = u64> {
     let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let targets = links.filter_map(|link| fs::read_link(link.path()).ok());
     targets.filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+}
+
+/// Those sockets that listen, with their processes.
+pub(crate) fn named(sockets: Vec<Socket>) -> Vec<Listener> {
+    let listening: Vec<_> = sockets.into_iter().filter(|socket| socket.listens).collect();
+    let inodes = listening.iter().map(|socket| socket.inode).collect();
+    let owners: BTreeMap<_, _> = owners(&inodes).collect();
+    let listener = |socket: Socket| {
+        let owner = owners.get(&socket.inode);
+        Listener {
+            protocol: if socket.tcp { Protocol::Tcp } else { Protocol::Udp },
+            address: socket.address,
+            port: socket.port,
+            process: owner.map(|owner| owner.name.clone()),
+            pid: owner.and_then(|owner| owner.pid.try_into().ok()),
+        }
+    };
+    listening.into_iter().map(listener).collect()
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@
 //! was made is journalled before a task starts in it, so that it keeps its address. Making and removing are idempotent: an agent that was
 //! killed in between just does it again.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use longshore_core::{
+    added_port::AddedPort,
     caller::{AllocId, Caller, DriverName},
     driver::{CreatedNetwork, Dns, Driver, NetworkRequest},
     network::{Holder, Network, NetworkPlan},
+    port::Port,
 };
 use longshore_job::model::TaskGroup;
 
@@ -40,6 +42,7 @@ pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String
         mode: alloc.network_mode.clone(),
         hostname: request.hostname.clone(),
         ports: alloc.ports.clone(),
+        added: added(&alloc),
         holder,
         namespace_path,
         before: alloc.network.clone(),
@@ -51,6 +54,7 @@ pub(crate) async fn ensure(shared: &Shared, id: &AllocId) -> Result<bool, String
     let network =
         networks.create(&plan).await.map_err(|error| format!("failed to create network for alloc: {error}"))?;
     let is_new = alloc.network.as_ref() != Some(&network);
+    lead_loopback(shared, &alloc, &network).await;
     etc::write(&shared.config, &id.0, &network, &names(shared, &alloc), is_new)?;
     if !is_new {
         return Ok(false);
@@ -137,11 +141,30 @@ fn known(shared: &Shared, alloc: &Allocation) -> Option<NetworkPlan> {
         mode: network.mode.clone(),
         hostname: network.hostname.clone(),
         ports: network.ports.clone(),
+        added: added(alloc),
         holder: network.holder.clone().unwrap_or(Holder::Pinned),
         namespace_path: network.namespace_path.clone(),
         before: Some(network.clone()),
         cni_args: cni_args(shared, alloc),
     })
+}
+
+/// Has connections to [::1] led to the allocation, where its ports answer on every address of this machine.
+async fn lead_loopback(shared: &Shared, alloc: &Allocation, network: &Network) {
+    let Some(backend) = shared.backends.ports.as_ref().filter(|_| network.mode == "bridge") else { return };
+    let address = network.address.as_deref().or(network.address_ipv6.as_deref());
+    let Some(address) = address.and_then(|address| address.parse().ok()) else { return };
+    for port in alloc.ports.iter().chain(&added(alloc)) {
+        let to = SocketAddr::new(address, port.task_port);
+        if let Err(error) = backend.lead_loopback(&alloc.id, &port.label, Some(to)).await {
+            tracing::warn!(alloc = %alloc.id, %error, "a port does not answer on [::1]");
+        }
+    }
+}
+
+/// Ports that drivers mapped beside the job file's.
+fn added(alloc: &Allocation) -> Vec<Port> {
+    alloc.added_ports.iter().filter_map(AddedPort::mapped).collect()
 }
 
 /// Looks again and again whether what networks share is as it should be.
@@ -163,7 +186,7 @@ pub(crate) async fn keep_looking(shared: &Shared) {
 }
 
 /// The driver of the group that makes namespaces itself; one at most, which is checked at submission.
-fn maker(shared: &Shared, alloc: &Allocation) -> Option<Arc<dyn Driver>> {
+pub(crate) fn maker(shared: &Shared, alloc: &Allocation) -> Option<Arc<dyn Driver>> {
     makers(shared, group(alloc)?).into_iter().next().map(|(_, driver)| driver)
 }
 

@@ -143,7 +143,7 @@ impl AllocRunner {
     async fn run_tasks(&self, mut progress: Progress, network_is_fresh: bool) {
         let Some(view) = self.view() else { return };
         // With a network of its own, tasks bind ports in there, and the host's stay held.
-        let lends = !view.ports.is_empty() && !network::is_own(&view.network_mode);
+        let lends = !network::is_own(&view.network_mode);
         let lent = self.shared.backends.ports.clone().filter(|_| lends);
         let gate = Arc::new(PortGate::new(self.id.clone(), lent));
         let mut running = Vec::new();

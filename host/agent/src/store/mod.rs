@@ -11,6 +11,7 @@ mod relay;
 use std::{path::Path, sync::Arc};
 
 use longshore_core::{
+    added_port::AddedPorts,
     record::{DriverLog, EventSink},
     state::DriverState,
 };
@@ -20,7 +21,7 @@ use thiserror::Error;
 pub(crate) use journal::Crash;
 pub(crate) use journal::{Journal, Pending, Table, Write};
 pub(crate) use records::{AllocRecord, Loaded, LogPosition, RunPhase, SpareRecord, TaskRecord};
-pub(crate) use relay::{EventRelay, EventTarget};
+pub(crate) use relay::{Relay, RelayTarget};
 
 use driver_state::JournalledState;
 use relay::TracingLog;
@@ -70,7 +71,7 @@ pub enum StoreError {
 pub struct AgentStore {
     pub(crate) journal: Arc<Journal>,
     pub(crate) loaded: Arc<std::sync::Mutex<Option<Loaded>>>,
-    pub(crate) relay: Arc<EventRelay>,
+    pub(crate) relay: Arc<Relay>,
     node_id: Arc<str>,
     driver_state: Arc<JournalledState>,
 }
@@ -112,6 +113,12 @@ impl AgentStore {
 
     /// Where drivers' task events go: into the task's events once an [`Agent`](crate::Agent) runs on this store.
     pub fn event_sink(&self) -> Arc<dyn EventSink> {
+        self.relay.clone()
+    }
+
+    /// Where the ports are written down that drivers add to their allocations: with the allocations, once an
+    /// [`Agent`](crate::Agent) runs on this store.
+    pub fn added_ports(&self) -> Arc<dyn AddedPorts> {
         self.relay.clone()
     }
 

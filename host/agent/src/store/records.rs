@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::SystemTime};
 
 use longshore_core::{
+    added_port::AddedPort,
     caller::{AllocId, TaskId},
     driver::{Started, Task},
     network::Network,
@@ -49,6 +50,8 @@ pub(crate) struct AllocRecord {
     #[serde(default)]
     pub(crate) network_remains: bool,
     pub(crate) ports: Vec<Port>,
+    #[serde(default)]
+    pub(crate) added_ports: Vec<AddedPort>,
     #[serde(default)]
     pub(crate) cores: BTreeMap<String, Vec<u32>>,
     #[serde(default)]

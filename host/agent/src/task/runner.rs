@@ -228,7 +228,12 @@ impl TaskRunner {
         }
         if let Err(reason) = self.network().await {
             self.event(events::setup_failure(&reason));
-            self.ended(None, Ending::StartFailed { recoverable: true }).await;
+            let maker = network::maker(&self.shared, &self.alloc_now());
+            let ending = match maker.map(|driver| driver.info().description.name.clone()) {
+                Some(name) => self.blame(&name).await,
+                None => Ending::StartFailed { recoverable: true },
+            };
+            self.ended(None, ending).await;
             return None;
         }
         let launch = match launch::prepare(&self.shared, &self.alloc_now(), &self.id.task) {
@@ -315,12 +320,21 @@ impl TaskRunner {
         self.event(events::driver_failure(&error.to_string()));
         let unavailable = matches!(error.error.reason(), Some(HostError::Unavailable(_)))
             || matches!(error.error, DriverError::Unknown { .. });
-        if error.recoverable && unavailable && !self.driver_is_well(driver).await {
-            // Not the task's fault: no attempt is counted while the engine is away.
-            self.wait_for_driver(driver).await;
-            return self.ended(None, Ending::RestartRequested).await;
+        let ending = match error.recoverable && unavailable {
+            true => self.blame(driver).await,
+            false => Ending::StartFailed { recoverable: error.recoverable },
+        };
+        self.ended(None, ending).await
+    }
+
+    /// What it means that something failed for which this driver was needed. While its engine is away that is not the
+    /// task's fault, and no attempt is counted: it is waited for.
+    async fn blame(&self, driver: &str) -> Ending {
+        if self.driver_is_well(driver).await {
+            return Ending::StartFailed { recoverable: true };
         }
-        self.ended(None, Ending::StartFailed { recoverable: error.recoverable }).await
+        self.wait_for_driver(driver).await;
+        Ending::RestartRequested
     }
 
     async fn driver_is_well(&self, name: &str) -> bool {

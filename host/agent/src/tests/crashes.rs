@@ -15,7 +15,7 @@ use crate::{Agent, AgentStore, SubmitOptions, TaskPhase, store::Crash};
 /// More than any scenario here has journal writes.
 const MOST_STEPS: usize = 40;
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
@@ -48,7 +48,7 @@ where
     died
 }
 
-fn plan(store: &AgentStore, after: usize, written: bool, happened: oneshot::Sender<()>) {
+pub(super) fn plan(store: &AgentStore, after: usize, written: bool, happened: oneshot::Sender<()>) {
     store.journal.plan_crash(Crash { after, written, happened: Some(happened) });
 }
 

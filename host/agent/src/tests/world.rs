@@ -47,7 +47,9 @@ impl World {
     }
 
     pub(super) async fn agent_on(&self, store: AgentStore) -> Agent {
+        self.fake.close_sockets();
         let mut backends = self.fake.backends();
+        backends.added_ports = store.added_ports();
         backends.state = Some(store.driver_state());
         backends.events = store.event_sink();
         backends.log = store.driver_log();

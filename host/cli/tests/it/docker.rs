@@ -7,10 +7,18 @@ use crate::harness::{Station, eventually, fetch, goes_through, run};
 /// An image of Debian's static busybox, of one test's own: none can be pulled. Removed with it.
 pub struct Image(pub String);
 
+/// Where the machine's own engine listens.
+const MACHINES: &str = "unix:///var/run/docker.sock";
+
 impl Image {
     pub fn make(test: &str) -> Self {
+        Self::make_on(MACHINES, test)
+    }
+
+    /// On another engine, which goes, with the image, when the test ends.
+    pub fn make_on(endpoint: &str, test: &str) -> Self {
         let image = Self::named(test);
-        image.import("/etc/nothing", &[]);
+        image.import_on(endpoint, "/etc/nothing", &[]);
         image
     }
 
@@ -21,6 +29,10 @@ impl Image {
 
     /// Makes it anew, with a file of its own and changes such as `HEALTHCHECK …`: the name moves.
     pub fn import(&self, file: &str, changes: &[&str]) {
+        self.import_on(MACHINES, file, changes);
+    }
+
+    fn import_on(&self, endpoint: &str, file: &str, changes: &[&str]) {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["bin", "tmp", "etc"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
@@ -28,9 +40,9 @@ impl Image {
         fs::copy("/bin/busybox", dir.path().join("bin/busybox")).expect("Debian's busybox-static is needed");
         std::os::unix::fs::symlink("busybox", dir.path().join("bin/sh")).unwrap();
         fs::write(dir.path().join(&file[1..]), "").unwrap();
-        let import = "dir=$1; shift; tar -C \"$dir\" -c . | docker import \"$@\"";
+        let import = "dir=$1; engine=$2; shift 2; tar -C \"$dir\" -c . | docker -H \"$engine\" import \"$@\"";
         let changes = changes.iter().flat_map(|change| ["--change", change]);
-        let arguments = ["-c", import, "sh", dir.path().to_str().unwrap()].into_iter().chain(changes);
+        let arguments = ["-c", import, "sh", dir.path().to_str().unwrap(), endpoint].into_iter().chain(changes);
         run("sh", &arguments.chain(["-", &self.0]).collect::<Vec<_>>()).ok();
     }
 }

@@ -6,11 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test is how tests speak")]
 
 mod api;
+mod attached;
 mod cores;
+#[path = "../../../linux/tests/it/docker/daemon.rs"]
+mod daemon;
 mod docker;
 mod docker_files;
 mod docker_images;
 mod docker_options;
+mod engine_restart;
 mod exec;
 mod harness;
 mod help;

@@ -6,13 +6,13 @@ use std::fs;
 
 use crate::{
     docker::Image,
-    harness::{Station, eventually, fetch, run},
+    harness::{PROGRAM, Station, eventually, fetch, run},
 };
 
 /// An agent whose bridge no other test has. Removed with it.
 pub struct Net {
     pub station: Station,
-    bridge: String,
+    pub bridge: String,
     // Behind the station, so that no agent is left to repair what is removed.
     _traces: Traces,
 }
@@ -34,14 +34,19 @@ impl Net {
 
     /// The same with further lines of its `network` block.
     fn prepare_with(number: u8, lines: &str) -> Self {
+        Self::configured(number, lines, "")
+    }
+
+    /// The same with further blocks of the configuration.
+    pub fn configured(number: u8, lines: &str, blocks: &str) -> Self {
         let bridge = format!("lsit{number}-{}", std::process::id() % 100_000);
         let config = format!(
-            "network {{\n  bridge_network_name = {bridge:?}\n  bridge_network_subnet = \"10.213.{number}.0/24\"\n{lines}}}\n"
+            "network {{\n  bridge_network_name = {bridge:?}\n  bridge_network_subnet = \"10.213.{number}.0/24\"\n{lines}}}\n{blocks}"
         );
         Self { station: Station::prepare(&config, &["--dev"]), _traces: Traces(bridge.clone()), bridge }
     }
 
-    fn table(&self) -> String {
+    pub fn table(&self) -> String {
         run("nft", &["list", "table", "inet", &format!("longshore_{}", self.bridge)]).ok()
     }
 
@@ -50,7 +55,7 @@ impl Net {
     }
 
     /// Stops a job and waits until the allocation is over.
-    fn ends(&self, job: &str, alloc: &str) {
+    pub fn ends(&self, job: &str, alloc: &str) {
         self.station.cli(&["job", "stop", job]).ok();
         eventually("nothing is left of the allocation's network", || {
             let gone = !pin(alloc).exists() && self.ports_of_bridge() == 0 && !self.table().contains(alloc);
@@ -119,7 +124,9 @@ fn a_process_serves_from_a_network_of_its_own() {
     let address = net.station.address(&alloc, "http");
     assert_eq!(fetch(&address), format!("served by {alloc}\n"));
     let (host_ip, number) = address.rsplit_once(':').unwrap();
-    assert_eq!(fetch(&format!("127.0.0.1:{number}")), format!("served by {alloc}\n"));
+    for loopback in ["127.0.0.1", "[::1]"] {
+        assert_eq!(fetch(&format!("{loopback}:{number}")), format!("served by {alloc}\n"));
+    }
 
     // The environment tells both sides of the port.
     let document = net.station.get(&format!("/v1/allocation/{alloc}"));
@@ -158,7 +165,9 @@ fn a_process_serves_from_a_network_of_its_own() {
     assert_eq!(fetch(&address), format!("served by {alloc}\n"), "nobody needs the agent for that");
     net.station.launch();
     eventually("the port is held again", || std::net::TcpListener::bind(format!("0.0.0.0:{number}")).err());
-    assert_eq!(fetch(&address), format!("served by {alloc}\n"));
+    for address in [&address, &format!("[::1]:{number}")] {
+        assert_eq!(fetch(address), format!("served by {alloc}\n"));
+    }
     let after = net.station.get(&format!("/v1/allocation/{alloc}"));
     assert_eq!(after["NetworkStatus"], document["NetworkStatus"]);
 
@@ -183,7 +192,7 @@ fn mode_none_has_no_way_out() {
 }
 
 /// A container and a process of one group share a network, which the container's holder keeps.
-fn mixed(image: &str) -> String {
+pub fn mixed(image: &str) -> String {
     format!(
         r#"
 job "mixed" {{
@@ -549,5 +558,54 @@ fn ports_choose_their_address_and_protocol() {
     assert!(said.contains("no addresses available for \"outer\" network"), "{said}");
     let said = refused("protocol = \"sctp\"");
     assert!(said.contains("A port's protocol is tcp, udp or both"), "{said}");
+    for (port, why) in [
+        ("to = -2", "cannot be mapped to a negative value"),
+        ("to = 70000", "greater than 65535"),
+        ("static = 70000", "cannot be greater than 65535"),
+        ("}\n port \"same\" {", "Port label same already in use"),
+    ] {
+        let said = refused(port);
+        assert!(said.contains(why), "{port}: {said}");
+    }
     station.cli(&["job", "stop", "chosen"]).ok();
+}
+
+#[test]
+fn more_ports_than_there_are_are_refused_together() {
+    let station = Station::with("ports {\n  min_dynamic_port = 28400\n  max_dynamic_port = 28402\n}\n", &["--dev"]);
+    let many: String = (0..4).map(|number| format!("port \"p{number}\" {{}}\n")).collect();
+    let text = page("many", "host").replace("port \"same\"", &format!("{many}\nport \"same\""));
+    let ran = station.cli(&["job", "run", &station.job("many", &text)]);
+    assert!(ran.code != 0 && ran.err.contains("no dynamic port from 28400 to 28402 is free"), "{}{}", ran.out, ran.err);
+    // None of them is held any more.
+    assert_eq!(station.get("/v1/ports").as_array().unwrap().len(), 0);
+    for number in 28400..=28402 {
+        std::net::TcpListener::bind(("0.0.0.0", number)).unwrap();
+    }
+    assert!(station.directories().is_empty());
+}
+
+#[test]
+fn without_privilege_only_the_hosts_network_is_there() {
+    let mut station = Station::prepare("", &["--dev"]);
+    let program = station.path("longshore");
+    fs::copy(PROGRAM, &program).unwrap();
+    run("chown", &["-R", "65534:65534", station.path("").to_str().unwrap()]).ok();
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+    command.args(station.agent_command().get_args());
+    station.launch_as(command);
+    for mode in ["bridge", "none"] {
+        let ran = station.cli(&["job", "run", &station.job("alone", &page("alone", mode))]);
+        assert_ne!(ran.code, 0);
+        for part in ["need CAP_NET_ADMIN and CAP_SYS_ADMIN", "run it as root"] {
+            assert!(ran.err.contains(part), "{mode}: {part} in {}{}", ran.out, ran.err);
+        }
+    }
+    let told = station.cli(&["network", "check"]);
+    assert!(told.code == 1 && told.out.contains("CAP_NET_ADMIN"), "{}{}", told.out, told.err);
+    let plain = page("plain", "host").replace("-p 8080", "-p $NOMAD_PORT_same");
+    let alloc = station.run_job("plain", &plain);
+    assert_eq!(fetch(&station.address(&alloc, "same")), format!("served by {alloc}\n"));
+    station.cli(&["job", "stop", "plain"]).ok();
 }

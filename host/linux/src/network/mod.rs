@@ -48,7 +48,7 @@ use longshore_core::{
     container::Containers,
     error::{HostError, Result},
     network::{Holder, Listener, Network, NetworkPlan, Networks, Obstacle, Wiring},
-    port::{Port, Ports, Protocol},
+    port::{Port, Ports},
 };
 
 pub use self::cni::CniSettings;
@@ -115,7 +115,7 @@ struct State {
     networks: BTreeMap<AllocId, Network>,
     /// Allocations whose drivers took their network away; it comes back when they attach it again.
     detached: BTreeSet<AllocId>,
-    /// Ports that drivers mapped beside the job file's.
+    /// Ports that drivers mapped beside the job file's, for every network that is known.
     extra: BTreeMap<AllocId, Vec<Port>>,
 }
 
@@ -208,6 +208,7 @@ impl State {
         let mut inside = namespace::open_planned(plan)?;
         let mut pair = None;
         if is_bridge {
+            self.extra.entry(plan.alloc.clone()).or_insert_with(|| plan.added.clone());
             let ports = self.ports(plan);
             let bridge = self.bridge(settings)?;
             bridge.attach(&plan.alloc.0, &mut inside)?;
@@ -420,6 +421,7 @@ fn plan_of(network: &Network, holder: Holder, namespace_path: Option<String>) ->
         mode: network.mode.clone(),
         hostname: network.hostname.clone(),
         ports: network.ports.clone(),
+        added: Vec::new(),
         holder,
         namespace_path,
         before: Some(network.clone()),
@@ -463,6 +465,10 @@ impl Networks for KernelNetworks {
 
     async fn map_port(&self, caller: &Caller, label: &str, address: &str, task_port: u16) -> Result<()> {
         let network = self.current(caller).await?.ok_or_else(no_network)?;
+        if network.mode != "bridge" {
+            let mode = &network.mode;
+            return Err(HostError::Invalid(format!("no more ports can be mapped into a network of mode {mode:?}")));
+        }
         let own = [&network.address, &network.address_ipv6].into_iter().flatten();
         if own.into_iter().all(|own| own != address) {
             return Err(HostError::Denied(format!("{address} is not an address of the allocation's network")));
@@ -477,20 +483,21 @@ impl Networks for KernelNetworks {
             port.ok_or_else(|| HostError::NotFound(format!("no port {label:?} is reserved for the allocation")))?;
         let port = Port { task_port, ..port };
         self.with(move |settings, state| {
-            let extra = state.extra.entry(alloc).or_default();
-            extra.retain(|other| other.label != port.label);
-            extra.push(port);
-            state.map_again(settings, &network)
+            let label = port.label.clone();
+            state.change_extra(settings, &network, &alloc, |added| {
+                added.retain(|other| other.label != label);
+                added.push(port);
+            })
         })
         .await
     }
 
     async fn unmap_port(&self, caller: &Caller, label: &str) -> Result<()> {
-        let Some(network) = self.current(caller).await? else { return Ok(()) };
+        let network = self.current(caller).await?.filter(|network| network.mode == "bridge");
+        let Some(network) = network else { return Ok(()) };
         let (alloc, label) = (caller.require_task()?.id.alloc.clone(), label.to_owned());
         self.with(move |settings, state| {
-            state.extra.entry(alloc).or_default().retain(|port| port.label != label);
-            state.map_again(settings, &network)
+            state.change_extra(settings, &network, &alloc, |added| added.retain(|port| port.label != label))
         })
         .await
     }
@@ -566,33 +573,28 @@ impl Networks for KernelNetworks {
                 Some(path) => within(&path, || Ok(listeners::sockets()))?,
                 None => listeners::sockets(),
             };
-            Ok(named(sockets))
+            Ok(listeners::named(sockets))
         })
         .await
     }
 }
 
-/// Those sockets that listen, with their processes.
-fn named(sockets: Vec<listeners::Socket>) -> Vec<Listener> {
-    let listening: Vec<_> = sockets.into_iter().filter(|socket| socket.listens).collect();
-    let inodes = listening.iter().map(|socket| socket.inode).collect();
-    let owners: BTreeMap<u64, listeners::Process> = listeners::owners(&inodes).collect();
-    let listener = |socket: listeners::Socket| {
-        let owner = owners.get(&socket.inode);
-        Listener {
-            protocol: if socket.tcp { Protocol::Tcp } else { Protocol::Udp },
-            address: socket.address,
-            port: socket.port,
-            process: owner.map(|owner| owner.name.clone()),
-            pid: owner.and_then(|owner| owner.pid.try_into().ok()),
-        }
-    };
-    listening.into_iter().map(listener).collect()
-}
-
 impl State {
-    fn map_again(&mut self, settings: &NetworkSettings, network: &Network) -> Result<()> {
+    /// Changes what is mapped beside the job file's ports; what cannot be mapped stays as it was.
+    fn change_extra(
+        &mut self,
+        settings: &NetworkSettings,
+        network: &Network,
+        alloc: &AllocId,
+        change: impl FnOnce(&mut Vec<Port>),
+    ) -> Result<()> {
+        let before = self.extra.get(alloc).cloned().unwrap_or_default();
+        change(self.extra.entry(alloc.clone()).or_default());
         let ports = self.ports(&plan_of(network, Holder::Pinned, None));
-        self.bridge(settings)?.map(&network.id, &ports)
+        let mapped = self.bridge(settings)?.map(&network.id, &ports);
+        if mapped.is_err() {
+            self.extra.insert(alloc.clone(), before);
+        }
+        mapped
     }
 }

@@ -1,6 +1,12 @@
 //! Who has which number.
 
-use std::{collections::HashMap, ops::RangeInclusive, os::fd::OwnedFd, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    os::fd::OwnedFd,
+    time::Instant,
+};
 
 use longshore_core::{
     caller::AllocId,
@@ -11,7 +17,8 @@ use rustix::io::Errno;
 
 use super::{
     PortSettings,
-    sockets::{hold, transports},
+    loopback::Proxy,
+    sockets::{hold, listen_beside, transports},
 };
 
 /// Random tries before the range is searched in order, as in Nomad.
@@ -40,6 +47,8 @@ pub(super) struct Book {
     /// For each number, who has it with TCP and with UDP.
     numbers: HashMap<u16, [Option<AllocId>; 2]>,
     resting: HashMap<u16, Instant>,
+    /// Allocations whose tasks have their ports now.
+    lent: HashSet<AllocId>,
 }
 
 /// One port and the sockets that hold it; none while a task has it.
@@ -47,11 +56,19 @@ pub(super) struct Book {
 struct Entry {
     port: Port,
     sockets: Vec<OwnedFd>,
+    /// What takes connections on ::1.
+    proxy: Option<Proxy>,
 }
 
 impl Book {
     pub fn new(settings: PortSettings) -> Self {
-        Self { settings, allocs: HashMap::new(), numbers: HashMap::new(), resting: HashMap::new() }
+        Self {
+            settings,
+            allocs: HashMap::new(),
+            numbers: HashMap::new(),
+            resting: HashMap::new(),
+            lent: HashSet::new(),
+        }
     }
 
     /// All or none.
@@ -90,7 +107,9 @@ impl Book {
             task_port: request.to.unwrap_or(number),
             protocol: request.protocol.clone(),
         };
-        self.enter(alloc, Entry { port: port.clone(), sockets });
+        // One that is reserved for tasks that run is theirs to bind at once.
+        let sockets = if self.lent.contains(alloc) { Vec::new() } else { sockets };
+        self.enter(alloc, Entry { port: port.clone(), sockets, proxy: None });
         Ok(port)
     }
 
@@ -175,12 +194,13 @@ impl Book {
             Err(error) => return Err(cannot_hold(error)),
         };
         let held = !sockets.is_empty();
-        self.enter(alloc, Entry { port: port.clone(), sockets });
+        self.enter(alloc, Entry { port: port.clone(), sockets, proxy: None });
         Ok(held)
     }
 
     /// Closes an allocation's sockets. Answers the numbers that some process had already.
     pub fn let_go(&mut self, alloc: &AllocId) -> Vec<(String, u16)> {
+        self.lent.insert(alloc.clone());
         let mut occupied = Vec::new();
         for entry in self.allocs.get_mut(alloc).into_iter().flatten() {
             let held = !std::mem::take(&mut entry.sockets).is_empty();
@@ -191,8 +211,39 @@ impl Book {
         occupied
     }
 
+    /// Leads connections to a port on ::1 to an address, if the port is held, carries TCP and answers on every address.
+    pub fn lead(&mut self, alloc: &AllocId, label: &str, to: SocketAddr) -> Result<()> {
+        let host_ip = self.settings.host_ip;
+        let Some(entry) = self.entry_mut(alloc, label) else { return Ok(()) };
+        let everywhere = entry.port.host_ip.parse().is_ok_and(|ip: IpAddr| ip == host_ip || ip.is_unspecified());
+        // The first of the sockets is the one of TCP.
+        let Some(held) = entry.sockets.first().filter(|_| everywhere && entry.port.protocol != Protocol::Udp) else {
+            return Ok(());
+        };
+        let number = entry.port.host_port;
+        let failed = |error: &dyn std::fmt::Display| HostError::Other(format!("listening on [::1]:{number}: {error}"));
+        if let Some(listener) = listen_beside(held, number).map_err(|error| failed(&error))? {
+            entry.proxy = Some(Proxy::begin(listener, to).map_err(|error| failed(&error))?);
+        }
+        Ok(())
+    }
+
+    /// What takes connections on ::1 for a port, or for all of an allocation, that do not lead to `keep`. It is to be
+    /// ended before the port is given back.
+    pub fn stop_leading(&mut self, alloc: &AllocId, label: Option<&str>, keep: Option<SocketAddr>) -> Vec<Proxy> {
+        let entries = self.allocs.get_mut(alloc).into_iter().flatten();
+        let meant = entries.filter(|entry| label.is_none_or(|label| label == entry.port.label));
+        meant.filter_map(|entry| entry.proxy.take_if(|proxy| keep != Some(proxy.to))).collect()
+    }
+
+    /// Whether connections to a port on ::1 are led somewhere.
+    pub fn leads(&self, alloc: &AllocId, label: &str) -> bool {
+        self.entry(alloc, label).is_some_and(|entry| entry.proxy.is_some())
+    }
+
     /// Takes an allocation's sockets again where that is possible.
     pub fn reclaim(&mut self, alloc: &AllocId) {
+        self.lent.remove(alloc);
         for entry in self.allocs.get_mut(alloc).into_iter().flatten().filter(|entry| entry.sockets.is_empty()) {
             entry.sockets = hold(entry.port.host_port, &entry.port.protocol).unwrap_or_default();
         }
@@ -217,6 +268,9 @@ impl Book {
 
     /// Gives back one or all.
     pub fn release(&mut self, alloc: &AllocId, label: Option<&str>) {
+        if label.is_none() {
+            self.lent.remove(alloc);
+        }
         let Some(entries) = self.allocs.remove(alloc) else { return };
         let (released, kept): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| label.is_none_or(|label| label == entry.port.label));
@@ -255,6 +309,10 @@ impl Book {
 
     fn entry(&self, alloc: &AllocId, label: &str) -> Option<&Entry> {
         self.allocs.get(alloc)?.iter().find(|entry| entry.port.label == label)
+    }
+
+    fn entry_mut(&mut self, alloc: &AllocId, label: &str) -> Option<&mut Entry> {
+        self.allocs.get_mut(alloc)?.iter_mut().find(|entry| entry.port.label == label)
     }
 
     fn owner(&self, number: u16, protocol: &Protocol) -> Option<&AllocId> {

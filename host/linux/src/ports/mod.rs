@@ -3,10 +3,12 @@
 //! A reserved number is held by sockets that are bound and do not listen (`sockets`), so no foreign program can
 //! take it; who has which number is in the `book`; when a number cannot be had, `holder` finds out who has it.
 //! A task in host mode binds its port itself: the sockets are closed just before it starts and taken again when
-//! it has ended, while the number stays in the book.
+//! it has ended, while the number stays in the book. One with a network of its own is reached by the kernel's maps on
+//! every address but one, for which there is a proxy (`loopback`).
 
 mod book;
 mod holder;
+mod loopback;
 mod sockets;
 
 use std::{
@@ -86,6 +88,13 @@ impl PortBook {
     /// An empty book.
     pub fn new(settings: PortSettings) -> Self {
         Self(Mutex::new(Book::new(settings)))
+    }
+
+    async fn stop_leading(&self, alloc: &AllocId, label: Option<&str>, keep: Option<SocketAddr>) {
+        let ended = lock(&self.0).stop_leading(alloc, label, keep);
+        for proxy in ended {
+            proxy.end().await;
+        }
     }
 }
 
@@ -171,7 +180,17 @@ impl Ports for PortBook {
         Ok(lock(&self.0).ports(alloc))
     }
 
+    async fn lead_loopback(&self, alloc: &AllocId, label: &str, to: Option<SocketAddr>) -> Result<()> {
+        self.stop_leading(alloc, Some(label), to).await;
+        let mut book = lock(&self.0);
+        match to.filter(|_| !book.leads(alloc, label)) {
+            Some(to) => book.lead(alloc, label, to),
+            None => Ok(()),
+        }
+    }
+
     async fn release(&self, alloc: &AllocId, label: Option<&str>) -> Result<()> {
+        self.stop_leading(alloc, label, None).await;
         lock(&self.0).release(alloc, label);
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! Sockets that hold a port and do nothing else.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener};
 use std::os::fd::OwnedFd;
 
 use longshore_core::port::Protocol;
 use rustix::{
     io::{Errno, Result},
-    net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt},
+    net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt},
 };
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 128;
 
 /// A transport a number is used with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,24 @@ pub(super) fn transports(protocol: &Protocol) -> &'static [Transport] {
 /// Holds a number on all addresses of both families.
 pub(super) fn hold(number: u16, protocol: &Protocol) -> Result<Vec<OwnedFd>> {
     transports(protocol).iter().map(|transport| hold_one(number, *transport)).collect()
+}
+
+/// Listens on ::1 alone beside the socket that holds the number with TCP; none where there is no such address.
+pub(super) fn listen_beside(held: &OwnedFd, number: u16) -> Result<Option<TcpListener>> {
+    let socket = match socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP)) {
+        Err(Errno::AFNOSUPPORT) => return Ok(None),
+        made => made?,
+    };
+    // Two sockets share a number if both allow it and none listens yet.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseaddr(held, true)?;
+    let bound = bind(&socket, &SocketAddrV6::new(Ipv6Addr::LOCALHOST, number, 0, 0));
+    let listens = bound.and_then(|()| listen(&socket, BACKLOG));
+    sockopt::set_socket_reuseaddr(held, false)?;
+    match listens {
+        Err(Errno::ADDRNOTAVAIL) => Ok(None),
+        listens => listens.map(|()| Some(socket.into())),
+    }
 }
 
 fn hold_one(number: u16, transport: Transport) -> Result<OwnedFd> {

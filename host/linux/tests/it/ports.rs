@@ -67,7 +67,12 @@ async fn nobody_else_can_have_a_held_port() {
     assert_eq!(book.reserve(&alloc("a"), &[dynamic("http")]).await.unwrap(), ports, "idempotent by label");
 
     book.yield_to_task(&alloc("a")).await.unwrap();
-    let task = bind("0.0.0.0", number).unwrap();
+    // A program that another test starts has our sockets until it is that program.
+    let mut task = None;
+    until("the task can bind", || {
+        task = bind("0.0.0.0", number).ok();
+        task.is_some()
+    });
     book.reclaim(&alloc("a")).await.unwrap();
     assert_eq!(book.reserved(&alloc("a")).await.unwrap(), ports);
     drop(task);
@@ -76,7 +81,80 @@ async fn nobody_else_can_have_a_held_port() {
 
     book.release(&alloc("a"), Some("http")).await.unwrap();
     book.release(&alloc("a"), None).await.unwrap();
-    bind("127.0.0.1", number).unwrap();
+    until("everybody can bind", || bind("127.0.0.1", number).is_ok());
+}
+
+/// The kernel leads nobody from ::1 to an allocation, so that is copied; for everybody else the port stays held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_port_answers_on_loopback() {
+    let book = book();
+    let public = PortRequest { host_network: Some("public".into()), ..dynamic("public") };
+    let udp = PortRequest { protocol: Protocol::Udp, ..dynamic("udp") };
+    let ports = book.reserve(&alloc("a"), &[dynamic("http"), public, udp]).await.unwrap();
+    let number = ports[0].host_port;
+    let servers = ["one", "two"].map(|name| {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in server.incoming().flatten() {
+                let _ = stream.write_all(name.as_bytes());
+                // Open until the other side has had enough.
+                std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
+            }
+        });
+        address
+    });
+    let said = |number: u16| {
+        let mut stream = TcpStream::connect(format!("[::1]:{number}")).ok()?;
+        let mut said = [0; 3];
+        stream.read_exact(&mut said).ok()?;
+        Some((String::from_utf8_lossy(&said).into_owned(), stream))
+    };
+    let led = async |label: &str, to| book.lead_loopback(&alloc("a"), label, to).await.unwrap();
+    assert!(said(number).is_none());
+    for label in ["http", "public", "udp", "nothing"] {
+        led(label, Some(servers[0])).await;
+        led(label, Some(servers[0])).await;
+    }
+    let (first, mut open) = said(number).unwrap();
+    assert_eq!(first, "one");
+    assert!(ports[1..].iter().all(|port| said(port.host_port).is_none()), "these do not answer everywhere, or not TCP");
+    for address in ["127.0.0.1", "0.0.0.0", "[::]", "[::1]"] {
+        assert_eq!(bind(address, number).unwrap_err().kind(), std::io::ErrorKind::AddrInUse, "{address}");
+    }
+    assert!(TcpStream::connect(("127.0.0.1", number)).is_err(), "on ::1 only");
+
+    led("http", Some(servers[1])).await;
+    assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0, "connections to the first are closed");
+    assert_eq!(said(number).unwrap().0, "two");
+    led("http", None).await;
+    assert!(said(number).is_none());
+
+    // Given back while somebody is connected, the number can be had again at once.
+    led("http", Some(servers[0])).await;
+    let open = said(number).unwrap();
+    book.release(&alloc("a"), None).await.unwrap();
+    let again = book.reserve(&alloc("b"), &[fixed("http", number)]).await;
+    assert!(again.is_ok(), "{again:?}");
+    drop(open);
+}
+
+/// A task that runs asks for one more port, through its driver: it can bind that at once.
+#[tokio::test]
+async fn a_port_reserved_by_a_running_task_is_its_to_bind() {
+    let book = book();
+    book.reserve(&alloc("a"), &[dynamic("http")]).await.unwrap();
+    book.yield_to_task(&alloc("a")).await.unwrap();
+    let number = book.reserve(&alloc("a"), &[dynamic("more")]).await.unwrap()[0].host_port;
+    let mut task = None;
+    until("the task can bind", || {
+        task = bind("0.0.0.0", number).ok();
+        task.is_some()
+    });
+    assert!(book.reserve(&alloc("b"), &[fixed("theirs", number)]).await.is_err());
+    drop(task);
+    book.reclaim(&alloc("a")).await.unwrap();
+    assert!(bind("0.0.0.0", number).is_err(), "held again");
 }
 
 /// Another process that listens, and is told its number on standard input.

@@ -29,11 +29,14 @@ impl networks::Host for Operation {
     }
 
     async fn map_port(&mut self, label: String, address: String, task_port: u16) -> Result<()> {
-        self.networks()?.map_port(&self.caller, &label, &address, task_port).await
+        let backends = &self.host.backends;
+        let ports = backends.ports.as_deref();
+        backends.added_ports.map(ports, self.networks()?, &self.caller, &label, &address, task_port).await
     }
 
     async fn unmap_port(&mut self, label: String) -> Result<()> {
-        self.networks()?.unmap_port(&self.caller, &label).await
+        let backends = &self.host.backends;
+        backends.added_ports.unmap(backends.ports.as_deref(), self.networks()?, &self.caller, &label).await
     }
 }
 

@@ -25,17 +25,13 @@ impl ports::Host for Operation {
 
     async fn reserve(&mut self, request: ports::PortRequest) -> Result<Port> {
         let request = request.try_into()?;
-        let reserved = self.ports()?.reserve_for(&self.caller, &request).await?;
+        let reserved = self.host.backends.added_ports.reserve(self.ports()?, &self.caller, &request).await?;
         Ok((&reserved).into())
     }
 
     async fn release(&mut self, label: String) -> Result<()> {
-        let scope = self.caller.require_task()?;
-        if scope.ports.iter().any(|port| port.label == label) {
-            let text = format!("port {label:?} is the job file's; a driver releases only what it reserved itself");
-            return Err(HostError::Denied(text));
-        }
-        self.ports()?.release(&scope.id.alloc, Some(&label)).await
+        let backends = &self.host.backends;
+        backends.added_ports.release(self.ports()?, backends.networks.as_deref(), &self.caller, &label).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use longshore_core::{
+    added_port::AddedPort,
     network::{Holder, Listener, Network, Wiring},
     port::{Port, Protocol},
 };
@@ -135,12 +136,14 @@ impl AllocNetwork {
     /// The document of an allocation, from what was found out about it.
     pub fn of(alloc: &status::Allocation, wiring: &Wiring, listeners: &[Listener]) -> Self {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let reach = Reach { alloc, ports: &alloc.ports };
+        let added = alloc.added_ports.iter().filter_map(AddedPort::mapped);
+        let ports: Vec<_> = alloc.ports.iter().cloned().chain(added).collect();
+        let reach = Reach { alloc, ports: &ports };
         Self {
             id: alloc.id.0.clone(),
             name: alloc.name.clone(),
             mode: alloc.network_mode.clone(),
-            ports: alloc.ports.iter().map(|port| MappedPort::of(port, wiring)).collect(),
+            ports: ports.iter().map(|port| MappedPort::of(port, wiring)).collect(),
             table: text(&wiring.table),
             bridge: wiring.bridge.as_ref().map(|name| BridgeLink {
                 name: name.clone(),

@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use async_trait::async_trait;
 use clap::Args;
 use longshore_core::{
+    added_port::{AddedPort, AddedPorts, Change},
     backends::Backends,
-    caller::{DriverName, TaskId},
+    caller::{AllocId, DriverName, TaskId},
     grant::{Grant, Grants},
     record::{DriverLog, EventSink, Level},
 };
@@ -119,6 +121,7 @@ fn nothing() -> Backends {
         components: None,
         ports: None,
         networks: None,
+        added_ports: Arc::new(Nobody),
         files: None,
         state: None,
         events: Arc::new(Nobody),
@@ -130,6 +133,13 @@ struct Nobody;
 
 impl EventSink for Nobody {
     fn driver_event(&self, _: &TaskId, _: &str, _: &std::collections::BTreeMap<String, String>) {}
+}
+
+#[async_trait]
+impl AddedPorts for Nobody {
+    async fn change(&self, _: &AllocId, _: Change) -> longshore_core::error::Result<Vec<AddedPort>> {
+        Ok(Vec::new())
+    }
 }
 
 impl DriverLog for Nobody {

@@ -1,6 +1,7 @@
 //! The Docker backend against a real Docker Engine, checked from outside by `docker`.
 
 mod create;
+pub mod daemon;
 mod exec;
 mod faults;
 mod images;

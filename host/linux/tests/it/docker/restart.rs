@@ -1,10 +1,5 @@
 //! Engines that are away or go away: a private `dockerd` on a socket of its own.
 
-use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
-
 use longshore_core::{
     caller::{Caller, DriverName},
     container::Containers,
@@ -14,94 +9,12 @@ use longshore_core::{
 };
 use serde_json::json;
 
-use super::{Scene, backend, read_output, until};
-
-/// A Docker Engine that is this test's own.
-pub struct Daemon {
-    dir: tempfile::TempDir,
-    child: Option<Child>,
-    /// Further arguments of its command line.
-    arguments: Vec<String>,
-}
-
-impl Daemon {
-    pub fn new(arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { dir: tempfile::tempdir().unwrap(), child: None, arguments }
-    }
-
-    /// A process in the engine's network.
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
-    }
-
-    pub fn endpoint(&self) -> String {
-        format!("unix://{}", self.path("docker.sock").display())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    pub async fn start(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        // In a network namespace of its own: without a bridge, a `dockerd` removes the `docker0` it finds.
-        let child = Command::new("unshare")
-            .args(["--net", "sh", "-c", "ip link set lo up; exec dockerd \"$@\"", "sh"])
-            .args(&self.arguments)
-            .arg("--data-root")
-            .arg(self.path("data"))
-            .arg("--exec-root")
-            .arg(self.path("exec"))
-            .arg("--pidfile")
-            .arg(self.path("pid"))
-            .args([
-                "-H",
-                &self.endpoint(),
-                "--bridge=none",
-                "--iptables=false",
-                "--ip-forward=false",
-                "--storage-driver=vfs",
-            ])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("`unshare` and `dockerd` are needed");
-        self.child = Some(child);
-        let endpoint = self.endpoint();
-        let answers = || Command::new("docker").args(["-H", &endpoint, "version"]).output().unwrap().status.success();
-        until("the private engine answers", answers).await;
-    }
-
-    /// Ends it as an operator does (`TERM`: its containers end, too).
-    fn stop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        let _ = child.wait();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.stop();
-        for mounted in ["exec", "data"] {
-            let path = self.path(mounted);
-            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-            let below = mounts
-                .lines()
-                .filter_map(|line| line.split(' ').nth(1))
-                .filter(|at| at.starts_with(&*path.to_string_lossy()));
-            for at in below.collect::<Vec<_>>().into_iter().rev() {
-                let _ = Command::new("umount").args(["-l", at]).status();
-            }
-        }
-    }
-}
+use super::{Scene, backend, daemon::Daemon, read_output};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waits_and_logs_outlive_the_engine() {
     let mut daemon = Daemon::new(&[]);
-    daemon.start().await;
+    tokio::task::block_in_place(|| daemon.start());
     let scene = Scene::at(&daemon.endpoint(), Policy::default());
     let mut spec = scene.shell("trap 'echo bye; exit 8' TERM; echo hello; while :; do sleep 0.05; done");
     spec.engine_options = json!({"StopTimeout": 20}).as_object().cloned();
@@ -115,7 +28,7 @@ async fn waits_and_logs_outlive_the_engine() {
             tokio::task::block_in_place(|| daemon.stop());
             let away = scene.docker.inspect(&scene.caller, &id).await.unwrap_err();
             assert!(matches!(away, HostError::Unavailable(_)), "{away}");
-            daemon.start().await;
+            tokio::task::block_in_place(|| daemon.start());
         });
     assert_eq!(waited.unwrap().exit_code, 8);
     assert_eq!(rest.0, "bye\n", "each line once");

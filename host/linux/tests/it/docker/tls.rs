@@ -18,7 +18,7 @@ use longshore_core::{
 };
 use longshore_linux::engine::docker::{Docker, TlsFiles};
 
-use super::{Scene, config, read_output, restart::Daemon};
+use super::{Scene, config, daemon::Daemon, read_output};
 
 /// Where the engine listens, in its own network.
 const PORT: &str = "2376";
@@ -113,7 +113,7 @@ async fn a_container_lives_on_an_engine_behind_tls() {
     let listens = format!("tcp://127.0.0.1:{PORT}");
     let mut daemon =
         Daemon::new(&["-H", &listens, "--tlsverify", "--tlscacert", &ca, "--tlscert", &certificate, "--tlskey", &key]);
-    daemon.start().await;
+    daemon.start();
     let scene = Scene::at(&daemon.endpoint(), Policy::default());
     let address = door(daemon.pid());
     let own = || Some((authority.file("agent.pem"), authority.file("agent.key")));

@@ -41,7 +41,7 @@ fn a_driver_maps_ports_it_reserved_and_sees_only_its_own() {
     assert_eq!(current.as_ref(), Some(&made));
 
     let request = PortRequest { label: "extra".into(), ..PortRequest::default() };
-    let port = world.on_machine(async || ports.reserve_for(&driver, &request).await).unwrap();
+    let port = &world.on_machine(async || ports.reserve(&AllocId(alloc.clone()), &[request]).await).unwrap()[0];
     let address = made.address.clone().unwrap();
     let map = |caller: &Caller, label: &str, address: &str| {
         world.on_machine(async || networks.map_port(caller, label, address, 8080).await)

@@ -94,10 +94,12 @@ impl World {
 
     /// Runs a command on the machine.
     pub fn run(&self, command: &[&str]) -> String {
-        let output = Command::new("ip").args(["netns", "exec", &self.machine]).args(command).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{command:?}: {said}");
-        said
+        run_in(&self.machine, command)
+    }
+
+    /// Runs a command on the outside host.
+    pub fn run_outside(&self, command: &[&str]) -> String {
+        run_in(&self.outside, command)
     }
 
     /// Names of the bridge's ports, as `ip` sees them.
@@ -135,6 +137,7 @@ pub fn plan(alloc: &str, ports: &[(u16, u16)]) -> NetworkPlan {
         alloc: AllocId(alloc.into()),
         mode: "bridge".into(),
         hostname: None,
+        added: Vec::new(),
         ports: ports.iter().map(port).collect(),
         holder: Holder::Pinned,
         namespace_path: None,
@@ -159,6 +162,13 @@ pub fn within<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+fn run_in(namespace: &str, command: &[&str]) -> String {
+    let output = Command::new("ip").args(["netns", "exec", namespace]).args(command).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
 }
 
 pub fn ip(arguments: &[&str]) -> String {
