@@ -183,8 +183,9 @@ fn call(
 fn arguments(plan: &NetworkPlan) -> String {
     let mut text = "IgnoreUnknown=true".to_owned();
     for (name, value) in &plan.cni_args {
-        if name.contains([';', '=']) || value.contains(';') {
-            tracing::warn!(alloc = %plan.alloc, name, "an argument for CNI plugins with a `;` in it is left out");
+        if name.contains([';', '=']) || value.contains([';', '=']) {
+            let what = "an argument for CNI plugins with a `;` or `=` in it is left out of CNI_ARGS";
+            tracing::warn!(alloc = %plan.alloc, name, what);
         } else {
             text += &format!(";{name}={value}");
         }
@@ -192,9 +193,12 @@ fn arguments(plan: &NetworkPlan) -> String {
     text
 }
 
-/// What plugins may ask for by capability.
+/// What plugins may ask for by capability: the ports, and the job's arguments by their names (`ips`, `mac`,
+/// `bandwidth`, …), as JSON where they are that, else as text.
 fn capabilities(plan: &NetworkPlan, host_ip: IpAddr) -> Map<String, Value> {
-    let mut all = Map::new();
+    let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
+    let mut all: Map<String, Value> = plan.cni_args.iter().map(|(name, text)| (name.clone(), read(text))).collect();
+    all.remove("portMappings");
     let mappings: Vec<Value> = plan.ports.iter().flat_map(|port| mappings(port, host_ip)).collect();
     if !mappings.is_empty() {
         all.insert("portMappings".into(), mappings.into());

@@ -162,6 +162,32 @@ fn plugins_are_told_all_they_need() {
     gone(&dir, &alloc);
 }
 
+/// The job says by an argument what a plugin asks for by a capability.
+#[test]
+fn real_plugins_get_what_they_ask_for() {
+    let (world, dir) = machine();
+    list(
+        &dir,
+        r#"{"type": "bridge", "bridge": "cni8", "capabilities": {"ips": true, "mac": true}, "ipam": {"type": "static"}},
+           {"type": "tuning", "sysctl": {"net.core.somaxconn": "500"}},
+           {"type": "bandwidth", "capabilities": {"bandwidth": true}}"#,
+    );
+    let networks = world.networks();
+    let alloc = alloc_id();
+    let limits = r#"{"ingressRate": 8000000, "ingressBurst": 800000, "egressRate": 0, "egressBurst": 0}"#;
+    let args = [("ips", r#"["10.79.0.77/24", "fd79::77/64"]"#), ("mac", "02:00:00:00:00:77"), ("bandwidth", limits)];
+    let args = args.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let made = create(&world, &networks, &NetworkPlan { cni_args: args.into(), ..planned(&alloc) }).unwrap();
+    assert_eq!((made.address.as_deref(), made.address_ipv6.as_deref()), (Some("10.79.0.77"), Some("fd79::77")));
+    let link = ip(&["-n", &alloc, "-o", "link", "show", "eth0"]);
+    assert!(link.contains("02:00:00:00:00:77"), "{link}");
+    let limited = world.run(&["tc", "qdisc", "show"]);
+    assert!(limited.contains("tbf") && limited.contains("rate 8Mbit"), "{limited}");
+    assert_eq!(ip(&["netns", "exec", &alloc, "cat", "/proc/sys/net/core/somaxconn"]), "500\n");
+    world.on_machine(async || networks.destroy(&AllocId(alloc.clone())).await).unwrap();
+    gone(&dir, &alloc);
+}
+
 /// CHECK of a plugin that tells a version to be believed.
 #[test]
 fn a_network_that_fails_its_check_is_made_anew() {
@@ -179,18 +205,27 @@ fn a_network_that_fails_its_check_is_made_anew() {
         checked.display()
     );
     plugin(&dir, "judge", &script);
-    list(&dir, r#"{"type": "judge"}"#);
-    let networks = world.networks();
-    let alloc = alloc_id();
-    let known = planned(&alloc);
-    create(&world, &networks, &known).unwrap();
-    create(&world, &networks, &known).unwrap();
-    fs::write(dir.path().join("checked-bad"), "").unwrap();
-    create(&world, &networks, &known).unwrap();
-    let commands = fs::read_to_string(&checked).unwrap();
-    assert_eq!(commands.split_whitespace().collect::<Vec<_>>(), ["ADD", "CHECK", "CHECK", "DEL", "ADD"]);
-    world.on_machine(async || networks.destroy(&AllocId(alloc.clone())).await).unwrap();
-    gone(&dir, &alloc);
+    // A list of an older version, or one that does not want it, is not checked.
+    for (version, more, expected) in [
+        ("1.0.0", "", &["ADD", "CHECK", "CHECK", "DEL", "ADD", "DEL"][..]),
+        ("1.0.0", r#""disableCheck": true, "#, &["ADD", "DEL"]),
+        ("0.3.1", "", &["ADD", "DEL"]),
+    ] {
+        let text = format!(r#"{{"cniVersion": "{version}", {more}"name": "mine", "plugins": [{{"type": "judge"}}]}}"#);
+        fs::write(dir.path().join("config/10-mine.conflist"), text).unwrap();
+        let networks = world.networks();
+        let alloc = alloc_id();
+        let known = planned(&alloc);
+        create(&world, &networks, &known).unwrap();
+        create(&world, &networks, &known).unwrap();
+        fs::write(dir.path().join("checked-bad"), "").unwrap();
+        create(&world, &networks, &known).unwrap();
+        world.on_machine(async || networks.destroy(&AllocId(alloc.clone())).await).unwrap();
+        let commands = fs::read_to_string(&checked).unwrap();
+        assert_eq!(commands.split_whitespace().collect::<Vec<_>>(), expected, "{version} {more}");
+        fs::remove_file(&checked).unwrap();
+        gone(&dir, &alloc);
+    }
 }
 
 #[test]
