@@ -179,3 +179,18 @@ pub(super) fn missing_nft(error: Errno) -> Refusal {
         because("nf_tables")(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_nf_tables_is_told_with_the_remedy() {
+        for error in [Errno::PROTONOSUPPORT, Errno::OPNOTSUPP] {
+            let refused = HostError::from(missing_nft(error));
+            let HostError::Unavailable(text) = &refused else { panic!("{error}: {refused:?}") };
+            assert!(text.contains("lacks a part of nf_tables") && text.contains("; modprobe -a nf_tables"), "{text}");
+        }
+        assert!(matches!(missing_nft(Errno::NOBUFS).into(), HostError::Other(_)));
+    }
+}
