@@ -109,4 +109,15 @@ fn a_pause_container_is_there_before_its_allocation() {
     let left: BTreeSet<_> = all_of(&agent).into_iter().map(|[id, ..]| id).collect();
     assert_eq!(left, taken.map(str::to_owned).into());
     assert_eq!(fetch(&address), format!("{}\n", &of_third[..12]));
+
+    // Nothing is left of agent and allocations together.
+    net.station.launch();
+    for job in ["first", "second", "third"] {
+        net.station.cli(&["job", "stop", "--purge", job]).ok();
+    }
+    eventually("the allocations' pause containers are gone", || {
+        all_of(&agent).iter().all(|[id, ..]| !taken.contains(&id.as_str())).then_some(())
+    });
+    net.station.end();
+    assert!(all_of(&agent).is_empty(), "{:?}", all_of(&agent));
 }
