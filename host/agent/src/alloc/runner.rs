@@ -61,7 +61,10 @@ impl AllocRunner {
             true
         };
         self.run_tasks(progress, network_is_fresh).await;
-        self.finish().await;
+        // Tasks' runners end with the agent, too, and then their tasks go on.
+        if !self.shared.closing().is_cancelled() {
+            self.finish().await;
+        }
     }
 
     /// Answers whether the network is there again. If not, tasks may run all the same; those that have to start again
