@@ -28,14 +28,20 @@ page() {
   printf 'GET / HTTP/1.0\r\nHost: vm\r\n\r\n' | nc -w 5 127.0.0.1 "$1" > /tmp/page && head -n 1 /tmp/page | grep -q ' 200 ' && tail -n 1 /tmp/page
 }
 
-# The version 2 group of the task with a root of its own, as the kernel tells it.
+# The child that left the session of the task with a root of its own.
+child() {
+  for process in /proc/[0-9]*; do
+    tr '\0' ' ' < $process/cmdline 2> /dev/null | grep -q '^sleep 98765' && echo ${process#/proc/}
+  done
+}
+
+# Its version 2 group, as the kernel tells it.
 group() {
-  echo /sys/fs/cgroup$(cut -d: -f3 /proc/$(pgrep -f 'sleep 98765')/cgroup)
+  echo /sys/fs/cgroup$(cut -d: -f3 /proc/$(child)/cgroup)
 }
 
 limits() {
   dir=$(group)
-  [ "$(wc -l < $dir/cgroup.procs)" -ge 2 ] || give_up "the task and its child are not in $dir"
   cat $dir/memory.max $dir/memory.low $dir/memory.swap.max $dir/cpu.weight | tr '\n' ' '
 }
 
@@ -53,10 +59,10 @@ echo "APART $(page 8083) $(limits)"
 echo "COMPONENT $(page 8082)"
 if [ "$stage" = second ]; then
   longshore job run /jobs/hungry.nomad.hcl > /tmp/hungry 2>&1
-  echo "OOM $(grep -o -m 1 'OOM Killed' /tmp/hungry)"
+  echo "OOM $(grep -o 'OOM Killed' /tmp/hungry | head -n 1)"
   dir=$(group)
   longshore job stop apart || give_up "the exec job was not stopped"
-  echo "STOPPED $(pgrep -f 'sleep 98765' | wc -l) $(ls -d $dir 2> /dev/null | wc -l)"
+  echo "STOPPED $(child | wc -l) $(ls -d $dir 2> /dev/null | wc -l)"
 fi
 echo "READY"
 # The power goes while all runs.
