@@ -18,6 +18,7 @@ use longshore_core::{
 };
 use longshore_linux::{
     cgroup::Cgroups,
+    code::CodeDirectory,
     components::ComponentRunner,
     engine::{
         Engines,
@@ -29,17 +30,22 @@ use longshore_linux::{
     process::Supervisor,
 };
 use longshore_wasm::{
-    engine::{Engine, EngineConfig},
+    code::KeptCode,
+    engine::{Compiler, Engine, EngineConfig},
     loader::{DriverConfig, Source},
     registry::Registry,
 };
 use serde_json::Value;
 
 use crate::{
+    command::COMPILE,
     config::{self, Config, ContainerEngine},
     embedded,
     failure::{Failure, Outcome, chain},
 };
+
+/// This program, also when its file was replaced.
+const SELF: &str = "/proc/self/exe";
 
 /// What an agent is started for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,7 +184,7 @@ impl Machine {
             log: store.driver_log(),
         };
         let cache_dir = mode.cache_dir.clone().unwrap_or_else(|| data_dir.join("cache"));
-        let engine = engine(Some(cache_dir))?;
+        let engine = engine(Some(&cache_dir))?;
         let drivers = Arc::new(Registry::new(engine, backends.clone()));
         let replacements = data_dir.join("drivers");
         prefer_replacements(&mut configs, &replacements);
@@ -217,9 +223,14 @@ fn container_engines(config: &Config, store: &AgentStore, drivers: &[DriverConfi
     engines
 }
 
-/// The engine that drivers run on.
-pub fn engine(cache_dir: Option<PathBuf>) -> Outcome<Engine> {
-    let config = EngineConfig { cache_dir, ..EngineConfig::default() };
+/// The engine that drivers run on. This program itself compiles for it, in a process of its own.
+pub fn engine(cache_dir: Option<&Path>) -> Outcome<Engine> {
+    let code = cache_dir.map(CodeDirectory::open).transpose().map_err(|error| Failure::failed(chain(&error)))?;
+    let config = EngineConfig {
+        code: code.map(|directory| Arc::new(directory) as KeptCode),
+        compiler: Some(Compiler { program: SELF.into(), arguments: vec![COMPILE.into()] }),
+        ..EngineConfig::default()
+    };
     Engine::new(config).map_err(|error| Failure::failed(chain(&error)))
 }
 

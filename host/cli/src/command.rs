@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod alloc;
+mod compile_component;
 mod completions;
 mod component_task;
 mod driver;
@@ -79,7 +80,12 @@ enum Command {
     Completions(completions::Arguments),
     #[command(hide = true)]
     ComponentTask(component_task::Arguments),
+    #[command(hide = true, name = COMPILE)]
+    CompileComponent,
 }
+
+/// The command that compiles a component.
+pub const COMPILE: &str = "compile-component";
 
 /// Long options of `job` commands that people used to Nomad write with one dash.
 const ONE_DASH: [&str; 9] =
@@ -112,6 +118,7 @@ impl Cli {
             Command::Run(arguments) => run::run(arguments),
             Command::Completions(arguments) => completions::run(&arguments),
             Command::ComponentTask(arguments) => component_task::run(&arguments),
+            Command::CompileComponent => compile_component::run(),
             Command::Job(command) => self.global.with_agent(|client| command.run(client)),
             Command::Alloc(command) => self.global.with_agent(|client| command.run(client)),
             Command::Node(command) => self.global.with_agent(|client| command.run(client)),

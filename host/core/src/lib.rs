@@ -17,6 +17,7 @@
 pub mod added_port;
 pub mod backends;
 pub mod caller;
+pub mod code;
 pub mod component;
 pub mod container;
 pub mod driver;

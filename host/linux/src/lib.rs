@@ -6,6 +6,7 @@
 //! | [`Processes`](longshore_core::process::Processes) | [`process::Supervisor`] | one tiny shim per process that outlives the agent, sessions, pidfds |
 //! | limits and kills | [`cgroup::Cgroups`] | cgroup v2, v1, a mixture, or none |
 //! | [`Components`](longshore_core::component::Components) | [`components::ComponentRunner`] | the same shims, running this program's `component-task` |
+//! | [`CodeStore`](longshore_core::code::CodeStore) | [`code::CodeDirectory`] | sealed files, mapped by wasmtime |
 //! | [`Containers`](longshore_core::container::Containers), [`Images`](longshore_core::image::Images) | [`engine::docker::Docker`] | bollard |
 //! | [`Ports`](longshore_core::port::Ports) | [`ports::PortBook`] | bound sockets |
 //! | [`Networks`](longshore_core::network::Networks) | [`network::KernelNetworks`] | rtnetlink, nf_tables |
@@ -14,6 +15,7 @@
 //! Read [`process`] first: its page tells the life of a task's process from `spawn` to `remove`.
 
 pub mod cgroup;
+pub mod code;
 pub mod components;
 pub mod engine;
 mod failure;

@@ -1,19 +1,29 @@
-//! The one wasmtime engine of a program: how code is compiled, cached, bounded and interrupted.
+//! The one wasmtime engine of a program: how code is compiled, kept, bounded and interrupted.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+    ffi::OsString,
+    path::PathBuf,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
-use wasmtime::{Cache, CacheConfig, Config, component::Component};
+use tokio::{
+    io::AsyncWriteExt,
+    process::Command,
+    sync::{Semaphore, SemaphorePermit, oneshot},
+};
+use wasmtime::{Config, component::Component};
 
 use crate::{
-    cache::{self, CacheError},
+    code::{self, KeptCode},
     pool,
+    trap::one_line,
 };
 
 /// How often running guest code is looked at: the precision of every limit on guest time.
@@ -22,27 +32,36 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
-    /// Where compiled code is kept; none to compile every time. The directory is made when it is missing.
-    pub cache_dir: Option<PathBuf>,
+    /// Where compiled code is kept; none to compile every time.
+    pub code: Option<KeptCode>,
+    /// What compiles when code is kept; none to compile in this process.
+    pub compiler: Option<Compiler>,
     /// Largest component file, bytes.
     pub max_component_bytes: u64,
     /// Longest compilation of one component.
     pub compile_timeout: Duration,
 }
 
+/// A program that calls [`compile`] on its standard input and writes the code to its standard output: what compiling
+/// takes is then given back, and a component that makes the compiler crash or hog costs that process.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
 impl Default for EngineConfig {
-    /// No cache, 64 MiB, two minutes.
+    /// No code is kept, 64 MiB, two minutes.
     fn default() -> Self {
-        Self { cache_dir: None, max_component_bytes: 64 << 20, compile_timeout: Duration::from_secs(120) }
+        Self { code: None, compiler: None, max_component_bytes: 64 << 20, compile_timeout: Duration::from_secs(120) }
     }
 }
 
-/// Why no engine could be made, or no code.
+/// Why no engine could be made.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// The cache directory cannot be trusted.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
     /// wasmtime refuses to run here.
     #[error("the WebAssembly engine cannot run on this machine: {0}")]
     Machine(String),
@@ -63,6 +82,9 @@ pub enum CompileError {
     /// The compiler itself failed.
     #[error("the compiler failed on it; please report the component as a bug of wasmtime")]
     Crashed,
+    /// The compiler could not be started.
+    #[error("cannot start the compiler: {0}")]
+    Start(std::io::Error),
 }
 
 /// The engine. Clones share it; its ticker thread ends with the last of them.
@@ -70,24 +92,17 @@ pub enum CompileError {
 pub struct Engine {
     inner: wasmtime::Engine,
     config: Arc<EngineConfig>,
-    cache: Option<Cache>,
+    compiled: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
 }
 
 impl Engine {
     /// Makes the engine and starts its ticker.
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
-        let cache = config.cache_dir.as_deref().map(compile_cache).transpose()?;
-        let mut settings = Config::new();
-        settings.epoch_interruption(true);
-        // The contract is plain sync functions: without the bookkeeping of concurrent guests a call is 40 % cheaper.
-        settings.concurrency_support(false);
-        // Nothing here unwinds through guest code; a load is quicker without telling the C library how to.
-        settings.native_unwind_info(false);
-        settings.cache(cache.clone());
-        let inner = pool::engine(settings).map_err(|error| EngineError::Machine(format!("{error:#}")))?;
+        let inner = make()?;
         start_ticker(&inner).map_err(EngineError::Thread)?;
-        Ok(Self { inner, config: Arc::new(config), cache, room: Arc::new(Semaphore::new(pool::OPERATIONS)) })
+        let room = Arc::new(Semaphore::new(pool::OPERATIONS));
+        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room })
     }
 
     /// Waits until one more operation may run: each holds memory, so there is a most. Never fails, as nobody closes
@@ -101,31 +116,81 @@ impl Engine {
         self.config.max_component_bytes
     }
 
-    /// Compiles, or fetches from the cache. Untrusted code is compiled on a thread of its own, because nothing
-    /// bounds the time Cranelift takes; when that is over, the thread is left behind.
-    pub async fn compile(&self, bytes: Arc<[u8]>) -> Result<Component, CompileError> {
-        let (sender, receiver) = oneshot::channel();
-        let engine = self.inner.clone();
-        thread::Builder::new()
-            .name("longshore-compile".into())
-            .spawn(move || sender.send(Component::new(&engine, &bytes)).is_ok())
-            .map_err(|error| CompileError::Invalid(format!("cannot start a thread to compile it: {error}")))?;
-        let compiled = tokio::time::timeout(self.config.compile_timeout, receiver).await;
-        let compiled = compiled.map_err(|_| CompileError::TimedOut(self.config.compile_timeout))?;
-        let component = compiled.map_err(|_| CompileError::Crashed)?;
-        component.map_err(|error| CompileError::Invalid(crate::trap::one_line(&error)))
+    /// How many components were compiled, and not found where code is kept.
+    pub fn compiled(&self) -> usize {
+        self.compiled.load(Ordering::Relaxed)
     }
 
-    /// Remembers what the cache holds by now, so that the next start trusts it.
-    pub(crate) fn seal_cache(&self) {
-        if let Some(directory) = &self.config.cache_dir {
-            cache::seal(directory);
+    /// The code of a component whose SHA-256 is `digest`: found, or compiled and kept.
+    pub(crate) async fn code(&self, digest: &str, component: &Arc<[u8]>) -> Result<Component, CompileError> {
+        if let Some(store) = &self.config.code {
+            let key = code::key(&self.inner, digest);
+            if let Some(found) = store.load(&self.inner, &key) {
+                return Ok(found);
+            }
+            let compiled = self.compile(component).await?;
+            if let Some(kept) = code::keep(store, &self.inner, &key, &compiled) {
+                return Ok(kept);
+            }
+        }
+        self.compile_here(component, |engine, bytes| Component::new(engine, bytes)).await
+    }
+
+    async fn compile(&self, component: &Arc<[u8]>) -> Result<Vec<u8>, CompileError> {
+        match &self.config.compiler {
+            Some(compiler) => self.compile_apart(compiler, component).await,
+            None => self.compile_here(component, wasmtime::Engine::precompile_component).await,
         }
     }
 
-    /// How often compiled code was found in the cache, and how often it was not; none without a cache.
-    pub fn cache_use(&self) -> Option<(usize, usize)> {
-        self.cache.as_ref().map(|cache| (cache.cache_hits(), cache.cache_misses()))
+    /// On a thread of its own, because nothing bounds the time Cranelift takes; when that is over, the thread is left
+    /// behind.
+    async fn compile_here<T: Send + 'static>(
+        &self,
+        component: &Arc<[u8]>,
+        work: fn(&wasmtime::Engine, &[u8]) -> wasmtime::Result<T>,
+    ) -> Result<T, CompileError> {
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        let (engine, component) = (self.inner.clone(), component.clone());
+        thread::Builder::new()
+            .name("longshore-compile".into())
+            .spawn(move || sender.send(work(&engine, &component)).is_ok())
+            .map_err(CompileError::Start)?;
+        let compiled = tokio::time::timeout(self.config.compile_timeout, receiver).await;
+        let compiled = compiled.map_err(|_| CompileError::TimedOut(self.config.compile_timeout))?;
+        compiled.map_err(|_| CompileError::Crashed)?.map_err(|error| CompileError::Invalid(one_line(&error)))
+    }
+
+    async fn compile_apart(&self, compiler: &Compiler, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        let mut process = Command::new(&compiler.program)
+            .args(&compiler.arguments)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(CompileError::Start)?;
+        let input = process.stdin.take();
+        let feed = async {
+            if let Some(mut input) = input {
+                // One that does not read to the end says why itself.
+                let _ = input.write_all(component).await;
+            }
+        };
+        let work = async { tokio::join!(feed, process.wait_with_output()).1 };
+        let output = tokio::time::timeout(self.config.compile_timeout, work).await;
+        let output = output.map_err(|_| CompileError::TimedOut(self.config.compile_timeout))?;
+        let output = output.map_err(CompileError::Start)?;
+        match output.status.code() {
+            Some(0) => Ok(output.stdout),
+            Some(code) if code == i32::from(INVALID) => {
+                Err(CompileError::Invalid(String::from_utf8_lossy(&output.stderr).trim().into()))
+            }
+            _ => Err(CompileError::Crashed),
+        }
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -133,16 +198,23 @@ impl Engine {
     }
 }
 
-/// The cache in a directory, after everything that cannot be trusted was removed from it.
-pub(crate) fn compile_cache(directory: &Path) -> Result<Cache, EngineError> {
-    cache::prepare(directory)?;
-    let mut config = CacheConfig::new();
-    config.with_directory(directory.join(cache::CODE));
-    // Entries are never rewritten behind our back: each is sealed with its hash.
-    config.with_optimized_compression_usage_counter_threshold(u64::MAX);
-    // Quick to unpack before small.
-    config.with_baseline_compression_level(1);
-    Cache::new(config).map_err(|error| EngineError::Machine(format!("the compile cache: {error:#}")))
+/// Exit code of a [`Compiler`] for what wasmtime does not accept; its standard error then says why, in one line.
+pub const INVALID: u8 = 65;
+
+/// Compiles a component to what an [`Engine`] keeps. For the program that is the [`Compiler`].
+pub fn compile(component: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let engine = make().map_err(|error| CompileError::Invalid(error.to_string()))?;
+    engine.precompile_component(component).map_err(|error| CompileError::Invalid(one_line(&error)))
+}
+
+fn make() -> Result<wasmtime::Engine, EngineError> {
+    let mut settings = Config::new();
+    settings.epoch_interruption(true);
+    // The contract is plain sync functions: without the bookkeeping of concurrent guests a call is 40 % cheaper.
+    settings.concurrency_support(false);
+    // Nothing here unwinds through guest code; a load is quicker without telling the C library how to.
+    settings.native_unwind_info(false);
+    pool::engine(settings).map_err(|error| EngineError::Machine(format!("{error:#}")))
 }
 
 /// Advances the epoch for as long as there is an engine.

@@ -2,7 +2,8 @@
 //!
 //! # From a file to an answer
 //!
-//! 1. An [`Engine`](engine::Engine) is made once: it compiles, with a cache in a directory that is ours alone.
+//! 1. An [`Engine`](engine::Engine) is made once: it compiles, and keeps the code where it is told
+//!    ([`KeptCode`](code::KeptCode)).
 //! 2. A [`Registry`](registry::Registry) loads drivers, each from a [`DriverConfig`](loader::DriverConfig): its
 //!    [`Source`](loader::Source), what the operator grants it, policy, settings and limits. Loading checks all
 //!    that can be checked ([`loader::Problem`] lists it) and asks the component to describe itself.
@@ -26,7 +27,7 @@
 //! };
 //!
 //! # async fn example(backends: Backends) -> Result<(), Box<dyn std::error::Error>> {
-//! let engine = Engine::new(EngineConfig { cache_dir: Some("/var/lib/longshore/cache".into()), ..Default::default() })?;
+//! let engine = Engine::new(EngineConfig::default())?;
 //! let raw_exec = DriverConfig {
 //!     grants: [Grant::Processes].into_iter().collect(),
 //!     ..DriverConfig::new(Source::File("raw_exec.wasm".into()))
@@ -42,7 +43,7 @@
 #![warn(missing_docs)]
 
 mod bindings;
-mod cache;
+pub mod code;
 mod convert;
 pub mod driver;
 pub mod engine;
@@ -61,5 +62,4 @@ mod store;
 pub mod task;
 mod trap;
 
-pub use cache::CacheError;
 pub use http::HttpEngine;

@@ -23,7 +23,7 @@ use wasmtime::{
 };
 
 use crate::{
-    cache::digest,
+    code::digest,
     driver::{LoadedDriver, Runner},
     engine::{CompileError, Engine},
     exports::Exports,
@@ -241,7 +241,7 @@ impl Candidate {
         let bytes = read(source, engine.max_component_bytes())?;
         check_header(&bytes, &source.origin())?;
         let (digest, size) = (digest(&bytes), bytes.len() as u64);
-        let component = engine.compile(bytes).await?;
+        let component = engine.code(&digest, &bytes).await?;
         let kind = component.component_type();
         let imports = kind.imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
         let exports = kind.exports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
@@ -356,9 +356,7 @@ impl Loader {
     /// Loads a driver: compiled, checked, linked, instantiated once, and its settings found to fit.
     pub(crate) async fn load(&self, config: &DriverConfig) -> Result<LoadedDriver, LoadError> {
         let at = |problem| LoadError { origin: config.source.in_errors(), problem };
-        let loaded = self.try_load(config).await.map_err(at)?;
-        self.linkers.engine.seal_cache();
-        Ok(loaded)
+        self.try_load(config).await.map_err(at)
     }
 
     async fn try_load(&self, config: &DriverConfig) -> Result<LoadedDriver, Problem> {

@@ -7,7 +7,7 @@
 mod http;
 mod limits;
 
-use std::path::{Path, PathBuf};
+use std::{fs, path::PathBuf};
 
 use longshore_core::{
     component::{ComponentKind, ComponentSpec},
@@ -15,13 +15,14 @@ use longshore_core::{
 };
 use thiserror::Error;
 use wasmtime::{
-    Cache, Config, Engine, Store,
+    Config, Engine, Store,
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::bindings::CommandPre};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use self::{http::Outbound, limits::SharedMemory};
+use crate::code::{self, KeptCode};
 
 /// Why a component could not be run as a task.
 #[derive(Debug, Error)]
@@ -66,9 +67,9 @@ pub enum TaskError {
 }
 
 /// Runs a component until it ends and answers its exit code. An HTTP handler serves until the process is
-/// killed. `cache_dir` keeps compiled code (mode 0700, owned by this user), so that the next start is quick.
-pub async fn run(spec: &ComponentSpec, cache_dir: Option<&Path>) -> Result<i32, TaskError> {
-    let host = TaskHost::load(spec, cache_dir)?;
+/// killed. Where compiled code is kept, the next start is quick.
+pub async fn run(spec: &ComponentSpec, kept: Option<&KeptCode>) -> Result<i32, TaskError> {
+    let host = TaskHost::load(spec, kept)?;
     match spec.kind {
         ComponentKind::Command => run_command(host).await,
         ComponentKind::HttpProxy => http::serve(host).await,
@@ -94,17 +95,12 @@ struct Guest {
 }
 
 impl TaskHost {
-    fn load(spec: &ComponentSpec, cache_dir: Option<&Path>) -> Result<Self, TaskError> {
+    fn load(spec: &ComponentSpec, kept: Option<&KeptCode>) -> Result<Self, TaskError> {
         let load =
             |error: wasmtime::Error| TaskError::Load { path: spec.path.clone().into(), reason: format!("{error:#}") };
-        let mut config = Config::new();
-        let cache_dir = cache_dir.and_then(|directory| Some((directory, usable_cache(directory)?)));
-        config.cache(cache_dir.as_ref().map(|(_, cache)| cache.clone()));
-        let engine = Engine::new(&config).map_err(load)?;
-        let component = Component::from_file(&engine, &spec.path).map_err(load)?;
-        if let Some((directory, _)) = cache_dir {
-            crate::cache::seal(directory);
-        }
+        let engine = Engine::new(&Config::new()).map_err(load)?;
+        let component = fs::read(&spec.path).map_err(|error| load(error.into()))?;
+        let component = code::find_or_make(kept, &engine, &component).map_err(load)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(load)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(load)?;
@@ -139,12 +135,6 @@ impl TaskHost {
     fn wrong_world(&self, kind: &'static str, error: &wasmtime::Error) -> TaskError {
         TaskError::World { path: self.spec.path.clone().into(), kind, reason: format!("{error:#}") }
     }
-}
-
-/// A cache makes a start quick; without one the task starts all the same.
-fn usable_cache(directory: &Path) -> Option<Cache> {
-    let cache = crate::engine::compile_cache(directory);
-    cache.inspect_err(|error| tracing::warn!(%error, "starting without a compile cache")).ok()
 }
 
 fn open_mount(wasi: &mut WasiCtxBuilder, mount: &Mount) -> Result<(), TaskError> {

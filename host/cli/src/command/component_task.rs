@@ -1,9 +1,11 @@
 //! `longshore component-task SPEC`: a component as a task, in a process of its own. Started by the agent.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use longshore_core::component::ComponentSpec;
+use longshore_linux::code::CodeDirectory;
+use longshore_wasm::code::KeptCode;
 
 use crate::failure::{Failure, Outcome, chain};
 
@@ -25,8 +27,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(chain(&error)))?;
+    // Kept code makes a start quick; without any the task starts all the same.
+    let kept = arguments.cache.as_deref().and_then(|directory| {
+        let opened = CodeDirectory::open(directory);
+        opened.inspect_err(|error| tracing::warn!(%error, "starting without a compile cache")).ok()
+    });
+    let kept = kept.map(|directory| Arc::new(directory) as KeptCode);
     let code = runtime
-        .block_on(longshore_wasm::task::run(&spec, arguments.cache.as_deref()))
+        .block_on(longshore_wasm::task::run(&spec, kept.as_ref()))
         .map_err(|error| Failure::failed(chain(&error)))?;
     match code {
         0 => Ok(()),

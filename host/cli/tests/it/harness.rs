@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -95,7 +96,9 @@ impl Station {
         let dir = tempfile::Builder::new().prefix("ls-it-").tempdir_in("/tmp").unwrap();
         fs::write(dir.path().join("agent.hcl"), config).unwrap();
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { dir, arguments, env: Vec::new(), agent: None }
+        let station = Self { dir, arguments, env: Vec::new(), agent: None };
+        copy_code(&shared_code(), &station.path("data/cache"));
+        station
     }
 
     /// The agent as a command that was not run yet.
@@ -121,6 +124,7 @@ impl Station {
             assert!(ended.is_none(), "the agent ended: {}", self.log());
             self.curl("/v1/agent/self")
         });
+        copy_code(&self.path("data/cache"), &shared_code());
     }
 
     /// Kills the agent as a power cut would.
@@ -275,6 +279,32 @@ impl Drop for Station {
         }
         terminate(&agent);
         let _ = agent.wait();
+    }
+}
+
+/// Where stations leave what this program compiled to each other, so that not each of them compiles every driver.
+fn shared_code() -> PathBuf {
+    let built = fs::metadata(PROGRAM).and_then(|program| program.modified()).unwrap();
+    let age = built.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("code-{age}"))
+}
+
+/// Copies what is not there yet. Other tests do the same at the same time.
+fn copy_code(from: &Path, to: &Path) {
+    let parent = to.parent().unwrap();
+    fs::create_dir_all(parent).unwrap();
+    if let Err(error) = fs::DirBuilder::new().mode(0o700).create(to) {
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{}", to.display());
+    }
+    for entry in fs::read_dir(from).into_iter().flatten().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if !target.exists() && !entry.file_name().to_string_lossy().ends_with(".new") {
+            let fresh = tempfile::NamedTempFile::new_in(parent).unwrap();
+            // What was swept away meanwhile is compiled again.
+            if fs::copy(entry.path(), fresh.path()).is_ok() {
+                fresh.persist(target).unwrap();
+            }
+        }
     }
 }
 

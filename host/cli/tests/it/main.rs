@@ -7,6 +7,7 @@
 
 mod api;
 mod attached;
+mod code;
 mod cores;
 #[path = "../../../linux/tests/it/docker/daemon.rs"]
 mod daemon;

@@ -1,19 +1,26 @@
 //! What can be loaded, and what every other file is told.
 
+use std::{
+    fmt, io,
+    sync::{Arc, OnceLock},
+};
+
 use longshore_core::{
+    code::CodeStore,
     driver::{Driver, Drivers, Health},
     grant::{Grant, Grants},
 };
 use longshore_fake::Fake;
 use longshore_wasm::{
-    engine::{Engine, EngineConfig},
+    engine::{self, EngineConfig},
     inspect::inspect,
     loader::{DriverConfig, LoadError, Problem, Source},
     registry::Registry,
 };
 use serde_json::json;
+use wasmtime::{Engine, component::Component};
 
-use crate::support::{Host, config, engine, hostile, its_grants, made, source, task};
+use crate::support::{self, Host, config, hostile, its_grants, made, source, task};
 
 async fn refusal(config: DriverConfig) -> String {
     Host::with(config).await.err().expect("it must not load").to_string()
@@ -146,15 +153,42 @@ async fn a_name_is_taken_once_and_must_be_the_configured_one() {
     assert!(told.contains("calls itself \"hostile\", but is configured as driver \"friendly\""), "{told}");
 }
 
+/// Keeps the first code it is given, in memory.
+#[derive(Default)]
+struct Kept {
+    key: OnceLock<String>,
+    code: OnceLock<Component>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl CodeStore<Engine, Component> for Kept {
+    fn load(&self, engine: &Engine, key: &str) -> Option<Component> {
+        // Reading code back is what only host/linux may do: here it is made anew, once.
+        let code = || self.code.get_or_init(|| Component::new(engine, hostile()).unwrap()).clone();
+        (self.key.get()? == key).then(code)
+    }
+
+    fn keep(&self, key: &str, _code: &[u8]) -> io::Result<()> {
+        self.key.set(key.into()).map_err(io::Error::other)
+    }
+}
+
 /// What is slow to compile keeps its name against what is in the cache already.
 #[tokio::test]
 async fn of_two_with_one_name_the_first_of_the_list_has_it() {
-    let cache = tempfile::tempdir().unwrap();
     let engine =
-        Engine::new(EngineConfig { cache_dir: Some(cache.path().join("code")), ..Default::default() }).unwrap();
+        engine::Engine::new(EngineConfig { code: Some(Arc::<Kept>::default()), ..Default::default() }).unwrap();
     let registry = || Registry::new(engine.clone(), Fake::new().backends());
     registry().add(config()).await.unwrap();
-    // The same with a section for nobody: another component to the cache.
+    assert_eq!(engine.compiled(), 1);
+    registry().add(config()).await.unwrap();
+    assert_eq!(engine.compiled(), 1, "it is kept");
+    // The same with a section for nobody: another component, which is not kept.
     let slow = [hostile(), &[0, 5, 4, b's', b'l', b'o', b'w']].concat();
     let configs = vec![DriverConfig { source: source(&slow), ..config() }, config()];
     let loaded = registry().add_all(configs).await;
@@ -165,7 +199,7 @@ async fn of_two_with_one_name_the_first_of_the_list_has_it() {
 #[tokio::test]
 async fn a_driver_that_fails_to_load_disturbs_no_other() {
     let configs = vec![DriverConfig::new(source(b"nonsense")), config()];
-    let (registry, failed) = Registry::load(engine(), Fake::new().backends(), configs).await;
+    let (registry, failed) = Registry::load(support::engine(), Fake::new().backends(), configs).await;
     assert_eq!(failed.len(), 1);
     assert_eq!(registry.all().len(), 1);
     let unknown = registry.get("podman").err().unwrap().to_string();
@@ -194,14 +228,14 @@ async fn a_fingerprint_that_crashes_is_unhealthy() {
 #[tokio::test]
 async fn inspection_needs_no_grant_and_names_them_all() {
     let backends = Fake::new().backends();
-    let seen = inspect(&engine(), &backends, &source(hostile()), &Grants::default()).await.unwrap();
+    let seen = inspect(&support::engine(), &backends, &source(hostile()), &Grants::default()).await.unwrap();
     assert_eq!(seen.description.unwrap().name, "hostile");
     assert_eq!(seen.size_bytes, hostile().len() as u64);
     let mut needed: Vec<_> = seen.imports.iter().filter_map(|import| import.grant.as_deref()).collect();
     needed.sort_unstable();
     assert_eq!(needed, ["containers", "ports", "processes", "state"]);
     assert_eq!(seen.problems.len(), 4);
-    let granted = inspect(&engine(), &backends, &source(hostile()), &its_grants()).await.unwrap();
+    let granted = inspect(&support::engine(), &backends, &source(hostile()), &its_grants()).await.unwrap();
     assert_eq!(granted.problems, Vec::<String>::new());
     assert!(granted.imports.iter().all(|import| import.allowed));
 }

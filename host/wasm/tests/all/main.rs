@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test is how tests speak")]
 
-mod cache;
 mod files;
 mod loading;
 mod misdeeds;

@@ -54,7 +54,7 @@ fn driver(workspace: &Workspace) -> Outcome<std::path::PathBuf> {
     Ok(file)
 }
 
-/// Medians of one run of `host/wasm/benches/operation.rs`: an operation, a load.
+/// Medians of one run of `host/cli/benches/operation.rs`: an operation, a load.
 fn ours(workspace: &Workspace, driver: &Path) -> Outcome<[Duration; 2]> {
     // The whole workspace, so that its dependencies have the features they were compiled with already.
     let bench = ["bench", "--quiet", "--target", STATIC, "--workspace", "--bench", "operation", "--"];

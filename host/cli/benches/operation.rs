@@ -3,13 +3,14 @@
 //! `cargo xtask bench` runs it as `operation DRIVER.wasm CALLS` and reads the two medians, nanoseconds, beside those of
 //! its peer. The driver must need no grant but `processes`, as `raw_exec` does.
 
-use std::{env, error::Error, path::Path, time::Instant};
+use std::{env, error::Error, path::Path, sync::Arc, time::Instant};
 
 use longshore_core::{
     driver::{Driver, Task},
     grant::Grant,
 };
 use longshore_fake::Fake;
+use longshore_linux::code::CodeDirectory;
 use longshore_wasm::{
     engine::{Engine, EngineConfig},
     loader::{DriverConfig, Source},
@@ -70,7 +71,8 @@ async fn measure(driver: &Path, calls: usize, cache: &Path) -> Result<[u128; 2],
 }
 
 fn fresh(cache: &Path) -> Result<Registry, Box<dyn Error + Send + Sync>> {
-    let engine = Engine::new(EngineConfig { cache_dir: Some(cache.into()), ..EngineConfig::default() })?;
+    let code = CodeDirectory::open(cache)?;
+    let engine = Engine::new(EngineConfig { code: Some(Arc::new(code)), ..EngineConfig::default() })?;
     Ok(Registry::new(engine, Fake::new().backends()))
 }
 
