@@ -11,7 +11,7 @@ mod memory;
 mod owner;
 mod registry;
 mod restart;
-mod tls;
+mod tcp;
 
 use std::{
     collections::BTreeMap,

@@ -1,9 +1,11 @@
-//! An engine behind TLS: a private `dockerd` that wants to see a certificate, and an authority of the test's own.
+//! An engine over TCP: as it is, and behind TLS, where a private `dockerd` wants to see a certificate of an authority of
+//! the test's own.
 
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -59,19 +61,35 @@ impl Authority {
     }
 }
 
-/// A port of this network that leads to the engine's port in its own: bytes as they are.
-fn door(pid: u32) -> String {
+/// A port of this network whose clients are let through: bytes as they are.
+fn door(pass: impl Fn(TcpStream) + Copy + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for client in listener.incoming() {
-            thread::spawn(move || pass(client.unwrap(), pid));
+            thread::spawn(move || pass(client.unwrap()));
         }
     });
     address
 }
 
-fn pass(client: TcpStream, pid: u32) {
+/// To the machine's engine.
+fn pass(client: TcpStream) {
+    let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
+    let (mut input, mut output) = (engine.try_clone().unwrap(), engine.try_clone().unwrap());
+    let mut reader = client.try_clone().unwrap();
+    let up = thread::spawn(move || {
+        relay(&mut reader, &mut input);
+        let _ = input.shutdown(Shutdown::Write);
+    });
+    let mut writer = client;
+    relay(&mut output, &mut writer);
+    let _ = writer.shutdown(Shutdown::Both);
+    let _ = up.join();
+}
+
+/// To the engine's port in its own network.
+fn pass_inside(client: TcpStream, pid: u32) {
     let inside = Command::new("nsenter")
         .args(["-t", &pid.to_string(), "-n", "busybox", "nc", "127.0.0.1", PORT])
         .stdin(Stdio::piped())
@@ -83,7 +101,7 @@ fn pass(client: TcpStream, pid: u32) {
     let up = thread::spawn(move || relay(&mut reader, &mut input));
     let mut writer = client;
     relay(&mut output, &mut writer);
-    let _ = writer.shutdown(std::net::Shutdown::Both);
+    let _ = writer.shutdown(Shutdown::Both);
     let _ = up.join();
     let _ = inside.kill();
     let _ = inside.wait();
@@ -105,20 +123,8 @@ fn backend(scene: &Scene, address: &str, ca: &Path, client: Option<(PathBuf, Pat
     Docker::new(settings)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_container_lives_on_an_engine_behind_tls() {
-    let authority = Authority::new();
-    ["engine", "agent"].iter().for_each(|name| authority.vouch(name));
-    let (ca, certificate, key) = (authority.text("ca.pem"), authority.text("engine.pem"), authority.text("engine.key"));
-    let listens = format!("tcp://127.0.0.1:{PORT}");
-    let mut daemon =
-        Daemon::new(&["-H", &listens, "--tlsverify", "--tlscacert", &ca, "--tlscert", &certificate, "--tlskey", &key]);
-    daemon.start();
-    let scene = Scene::at(&daemon.endpoint(), Policy::default());
-    let address = door(daemon.pid());
-    let own = || Some((authority.file("agent.pem"), authority.file("agent.key")));
-    let docker = backend(&scene, &address, &authority.file("ca.pem"), own());
-
+/// Runs a container to its end.
+async fn lives(scene: &Scene, docker: &Docker) {
     // Calls, output and commands each have connections of their own kind.
     let id = docker.create(&scene.caller, &scene.shell("echo hello; exec sleep 600")).await.unwrap();
     docker.start(&scene.caller, &id).await.unwrap();
@@ -131,6 +137,32 @@ async fn a_container_lives_on_an_engine_behind_tls() {
     assert!(matches!(&ended, Some(ExecEvent::Exited(status)) if status.exit_code == 7), "{ended:?}");
     assert_eq!(scene.inspect(&id, "/State/Running"), true);
     docker.remove(&scene.caller, &id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_lives_on_an_engine_over_tcp() {
+    let scene = Scene::new();
+    let address = door(pass);
+    let docker = Docker::new(config(&format!("tcp://{address}"), &scene.agent, Policy::default()));
+    lives(&scene, &docker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_lives_on_an_engine_behind_tls() {
+    let authority = Authority::new();
+    ["engine", "agent"].iter().for_each(|name| authority.vouch(name));
+    let (ca, certificate, key) = (authority.text("ca.pem"), authority.text("engine.pem"), authority.text("engine.key"));
+    let listens = format!("tcp://127.0.0.1:{PORT}");
+    let mut daemon =
+        Daemon::new(&["-H", &listens, "--tlsverify", "--tlscacert", &ca, "--tlscert", &certificate, "--tlskey", &key]);
+    daemon.start();
+    let scene = Scene::at(&daemon.endpoint(), Policy::default());
+    let pid = daemon.pid();
+    let address = door(move |client| pass_inside(client, pid));
+    let own = || Some((authority.file("agent.pem"), authority.file("agent.key")));
+    let docker = backend(&scene, &address, &authority.file("ca.pem"), own());
+
+    lives(&scene, &docker).await;
 
     // Who shows nothing is not spoken to, nor is who is vouched for by somebody else.
     let other = Authority::new();
