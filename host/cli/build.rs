@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest, Sha256};
+
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LONGSHORE_DRIVERS");
@@ -24,7 +26,8 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         let name = name(folder);
         let file = out.join(format!("{name}.wasm"));
         replace(&file, &component)?;
-        table.push_str(&format!("    ({name:?}, include_bytes!({file:?})),\n"));
+        let digest: String = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
+        table.push_str(&format!("    ({name:?}, {digest:?}, include_bytes!({file:?})),\n"));
     }
     Ok(replace(&out.join("drivers.rs"), table + "]\n")?)
 }

@@ -18,6 +18,10 @@ use longshore_wasm::{
 };
 use serde_json::json;
 
+/// The program's.
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 const LOADS: usize = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {

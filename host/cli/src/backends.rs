@@ -372,7 +372,7 @@ fn prefer_replacements(configs: &mut [DriverConfig], directory: &Path) {
 }
 
 fn embedded(driver: &FirstParty, mut settings: config::Driver, config: &Config, mode: &Mode) -> Option<DriverConfig> {
-    let (component, bytes) = embedded::DRIVERS.iter().find(|(name, _)| *name == driver.component)?;
+    let (component, digest, bytes) = embedded::DRIVERS.iter().find(|(name, ..)| *name == driver.component)?;
     let grants = settings.grants.take().unwrap_or_else(|| driver.grants.iter().cloned().collect());
     settings.grants = Some(grants);
     settings.policy.allow_host_binds.extend(driver.needs.host_binds.iter().map(ToString::to_string));
@@ -384,7 +384,8 @@ fn embedded(driver: &FirstParty, mut settings: config::Driver, config: &Config, 
         let own = settings.config.get_or_insert_with(|| Value::Object(Default::default()));
         own["name"] = driver.name.into();
     }
-    Some(configured(Source::Embedded { name: component, bytes }, Some(driver.name), settings, config))
+    let source = Source::Embedded { name: component, bytes, digest: Some(digest) };
+    Some(configured(source, Some(driver.name), settings, config))
 }
 
 fn configured(source: Source, name: Option<&str>, settings: config::Driver, config: &Config) -> DriverConfig {

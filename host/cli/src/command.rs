@@ -81,7 +81,7 @@ enum Command {
     #[command(hide = true)]
     ComponentTask(component_task::Arguments),
     #[command(hide = true, name = COMPILE)]
-    CompileComponent,
+    CompileComponent(compile_component::Arguments),
 }
 
 /// The command that compiles a component.
@@ -118,7 +118,7 @@ impl Cli {
             Command::Run(arguments) => run::run(arguments),
             Command::Completions(arguments) => completions::run(&arguments),
             Command::ComponentTask(arguments) => component_task::run(&arguments),
-            Command::CompileComponent => compile_component::run(),
+            Command::CompileComponent(arguments) => compile_component::run(&arguments),
             Command::Job(command) => self.global.with_agent(|client| command.run(client)),
             Command::Alloc(command) => self.global.with_agent(|client| command.run(client)),
             Command::Node(command) => self.global.with_agent(|client| command.run(client)),

@@ -23,6 +23,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// One heap for all threads. The C library's takes several times as long where it is musl's.
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     match command::Cli::parse_from(command::spelled_out(std::env::args_os())).run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::{
     io::AsyncWriteExt,
@@ -29,6 +30,9 @@ use crate::{
 /// How often running guest code is looked at: the precision of every limit on guest time.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// Most compilations at once. Each uses several processors itself.
+const COMPILATIONS: usize = 2;
+
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -43,12 +47,13 @@ pub struct EngineConfig {
 }
 
 /// A program that calls [`compile`] on its standard input and writes the code to its standard output: what compiling
-/// takes is then given back, and a component that makes the compiler crash or hog costs that process.
+/// takes is then given back, and a component that makes the compiler crash or hog costs that process. It is told the
+/// SHA-256 of the component in hex, and need not read one that it has itself.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     /// The program.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Its arguments; the SHA-256 comes after them.
     pub arguments: Vec<OsString>,
 }
 
@@ -94,6 +99,8 @@ pub struct Engine {
     config: Arc<EngineConfig>,
     compiled: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
+    /// For as many compilations as keep the machine busy: each takes memory.
+    compiling: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -102,7 +109,8 @@ impl Engine {
         let inner = make()?;
         start_ticker(&inner).map_err(EngineError::Thread)?;
         let room = Arc::new(Semaphore::new(pool::OPERATIONS));
-        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room })
+        let compiling = Arc::new(Semaphore::new(COMPILATIONS));
+        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room, compiling })
     }
 
     /// Waits until one more operation may run: each holds memory, so there is a most. Never fails, as nobody closes
@@ -122,13 +130,13 @@ impl Engine {
     }
 
     /// The code of a component whose SHA-256 is `digest`: found, or compiled and kept.
-    pub(crate) async fn code(&self, digest: &str, component: &Arc<[u8]>) -> Result<Component, CompileError> {
+    pub(crate) async fn code(&self, digest: &str, component: &Bytes) -> Result<Component, CompileError> {
         if let Some(store) = &self.config.code {
             let key = code::key(&self.inner, digest);
             if let Some(found) = store.load(&self.inner, &key) {
                 return Ok(found);
             }
-            let compiled = self.compile(component).await?;
+            let compiled = self.compile(digest, component).await?;
             if let Some(kept) = code::keep(store, &self.inner, &key, &compiled) {
                 return Ok(kept);
             }
@@ -136,9 +144,10 @@ impl Engine {
         self.compile_here(component, |engine, bytes| Component::new(engine, bytes)).await
     }
 
-    async fn compile(&self, component: &Arc<[u8]>) -> Result<Vec<u8>, CompileError> {
+    async fn compile(&self, digest: &str, component: &Bytes) -> Result<Vec<u8>, CompileError> {
+        let _turn = self.compiling.acquire().await;
         match &self.config.compiler {
-            Some(compiler) => self.compile_apart(compiler, component).await,
+            Some(compiler) => self.compile_apart(compiler, digest, component).await,
             None => self.compile_here(component, wasmtime::Engine::precompile_component).await,
         }
     }
@@ -147,7 +156,7 @@ impl Engine {
     /// behind.
     async fn compile_here<T: Send + 'static>(
         &self,
-        component: &Arc<[u8]>,
+        component: &Bytes,
         work: fn(&wasmtime::Engine, &[u8]) -> wasmtime::Result<T>,
     ) -> Result<T, CompileError> {
         self.compiled.fetch_add(1, Ordering::Relaxed);
@@ -162,10 +171,16 @@ impl Engine {
         compiled.map_err(|_| CompileError::Crashed)?.map_err(|error| CompileError::Invalid(one_line(&error)))
     }
 
-    async fn compile_apart(&self, compiler: &Compiler, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+    async fn compile_apart(
+        &self,
+        compiler: &Compiler,
+        digest: &str,
+        component: &[u8],
+    ) -> Result<Vec<u8>, CompileError> {
         self.compiled.fetch_add(1, Ordering::Relaxed);
         let mut process = Command::new(&compiler.program)
             .args(&compiler.arguments)
+            .arg(digest)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -176,7 +191,7 @@ impl Engine {
         let input = process.stdin.take();
         let feed = async {
             if let Some(mut input) = input {
-                // One that does not read to the end says why itself.
+                // One that does not read to the end knows it already, or says what is wrong itself.
                 let _ = input.write_all(component).await;
             }
         };

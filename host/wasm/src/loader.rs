@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use longshore_core::{
     backends::Backends,
     caller::DriverName,
@@ -49,7 +50,7 @@ pub enum Source {
         /// The file.
         path: PathBuf,
         /// The component.
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
     },
     /// Bytes that are part of the program.
     Embedded {
@@ -57,6 +58,8 @@ pub enum Source {
         name: &'static str,
         /// The component.
         bytes: &'static [u8],
+        /// Its SHA-256 in hex, where that is known: it is then not read while its compiled code is kept.
+        digest: Option<&'static str>,
     },
 }
 
@@ -240,12 +243,15 @@ impl Candidate {
     pub(crate) async fn examine(engine: &Engine, source: &Source) -> Result<Self, Problem> {
         let bytes = read(source, engine.max_component_bytes())?;
         check_header(&bytes, &source.origin())?;
-        let (digest, size) = (digest(&bytes), bytes.len() as u64);
+        let digest = match source {
+            Source::Embedded { digest: Some(known), .. } => (*known).to_owned(),
+            _ => digest(&bytes),
+        };
         let component = engine.code(&digest, &bytes).await?;
         let kind = component.component_type();
         let imports = kind.imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
         let exports = kind.exports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
-        Ok(Self { component, digest, bytes: size, imports, exports })
+        Ok(Self { component, digest, bytes: bytes.len() as u64, imports, exports })
     }
 
     /// Which optional interfaces it exports.
@@ -303,12 +309,12 @@ fn is_ours(export: &str, interface: &str) -> bool {
     version.is_some_and(|patch| patch.parse::<u64>().is_ok())
 }
 
-fn read(source: &Source, limit: u64) -> Result<Arc<[u8]>, Problem> {
+fn read(source: &Source, limit: u64) -> Result<Bytes, Problem> {
     let too_large = |bytes| if bytes > limit { Err(Problem::TooLarge { bytes, limit }) } else { Ok(()) };
     match source {
         Source::Embedded { bytes, .. } => {
             too_large(bytes.len() as u64)?;
-            Ok(Arc::from(*bytes))
+            Ok(Bytes::from_static(bytes))
         }
         Source::Coming { bytes, .. } => {
             too_large(bytes.len() as u64)?;
@@ -320,7 +326,7 @@ fn read(source: &Source, limit: u64) -> Result<Arc<[u8]>, Problem> {
                 return Err(Problem::Read(io::Error::other("it is not a file")));
             }
             too_large(metadata.len())?;
-            fs::read(path).map(Arc::from).map_err(Problem::Read)
+            fs::read(path).map(Bytes::from).map_err(Problem::Read)
         }
     }
 }

@@ -46,7 +46,7 @@ fn it_is_kept_and_never_trusted_once_it_was_touched() {
 #[test]
 fn the_compiler_says_what_is_no_component() {
     let mut compiler = Command::new(PROGRAM)
-        .arg("compile-component")
+        .args(["compile-component", "0123"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

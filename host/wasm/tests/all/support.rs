@@ -59,7 +59,7 @@ pub fn engine() -> Engine {
 
 /// A source of bytes, which stay for the rest of the test run.
 pub fn source(bytes: &[u8]) -> Source {
-    Source::Embedded { name: "test", bytes: bytes.to_vec().leak() }
+    Source::Embedded { name: "test", bytes: bytes.to_vec().leak(), digest: None }
 }
 
 /// The hostile driver's configuration, with limits that end soon.
