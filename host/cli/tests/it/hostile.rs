@@ -15,7 +15,10 @@ use longshore_core::{
     policy::Policy,
 };
 use longshore_fake::Fake;
-use longshore_linux::engine::docker::{AuthSources, Dangling, Docker, DockerConfig, ImageGc, PullLimits};
+use longshore_linux::{
+    code::CodeDirectory,
+    engine::docker::{AuthSources, Dangling, Docker, DockerConfig, ImageGc, PullLimits},
+};
 use longshore_wasm::{
     engine::{Engine, EngineConfig},
     loader::{DriverConfig, Source},
@@ -42,8 +45,8 @@ impl Stage {
         let built = xtask::component::build(&source, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile")).unwrap();
         let component = dir.path().join("hostile.wasm");
         std::fs::write(&component, built).unwrap();
-        let cache_dir = Some(dir.path().join("cache"));
-        let engine = Engine::new(EngineConfig { cache_dir, ..EngineConfig::default() }).unwrap();
+        let code = CodeDirectory::open(&dir.path().join("cache")).unwrap();
+        let engine = Engine::new(EngineConfig { code: Some(Arc::new(code)), ..EngineConfig::default() }).unwrap();
         let image = Image::make(test);
         let agent = format!("{test}-{}", std::process::id());
         let victim = run("docker", &["create", "--network", "none", &image.0, "sh"]).ok().trim().to_owned();
@@ -465,7 +468,8 @@ async fn capabilities_are_what_policy_and_task_leave() {
     const NET_ADMIN: u64 = 1 << 12;
     const FOWNER_MKNOD: u64 = 1 << 3 | 1 << 27;
     let (usual, two, any) = (json!({}), json!({"allow_caps": ["fowner", "mknod"]}), json!({"allow_caps": ["all"]}));
-    let table: [(&Value, &[&str], &[&str], Result<u64, &str>); 11] = [
+    type Row<'a> = (&'a Value, &'a [&'a str], &'a [&'a str], Result<u64, &'a str>);
+    let table: [Row; 11] = [
         (&usual, &[], &[], Ok(ENGINES & !NET_RAW)),
         (&usual, &["fowner", "mknod"], &["all"], Ok(FOWNER_MKNOD)),
         (&usual, &["CAP_FOWNER", "Mknod"], &["ALL"], Ok(FOWNER_MKNOD)),
