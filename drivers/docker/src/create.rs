@@ -155,7 +155,8 @@ mod tests {
         const MOVED: &[(&str, &str)] = &[("redis:7", "sha256:2"), ("redis@sha256:a", "sha256:1")];
         const GONE: &[(&str, &str)] = &[("redis:7", "sha256:2")];
         let usual = r#"{"image": "redis:7"}"#;
-        let table: [(&str, &str, &[(&str, &str)], &[&str]); 6] = [
+        type Images = &'static [(&'static str, &'static str)];
+        let table: [(&str, &str, Images, &[&str]); 6] = [
             ("the tag is where it was", usual, THERE, &["find redis:7", "create web-a1 of redis:7"]),
             ("it moved", usual, MOVED, &["find redis:7", "create web-a1 of sha256:1"]),
             (
