@@ -16,6 +16,7 @@ mod heredoc;
 mod json_body;
 mod locals;
 mod operators;
+mod quoted;
 mod reference;
 pub(crate) mod runtime;
 mod scope;
@@ -116,6 +117,7 @@ pub(crate) fn parse(source: &Source) -> Result<Body, Diagnostics> {
         found.add_source(source);
         found
     })?;
+    quoted::check(&body, source)?;
     heredoc::settle(&mut body, source.text());
     Ok(body)
 }

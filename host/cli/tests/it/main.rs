@@ -26,6 +26,7 @@ mod life;
 mod limits;
 mod mock;
 mod network;
+mod network_refused;
 mod podman;
 mod qemu;
 mod raw_exec;

@@ -52,6 +52,24 @@ fn a_file_of_more_than_a_mebibyte_is_refused_unread() {
     assert!(from_json(text.as_bytes()).unwrap_err().plain().contains("Job too large"));
 }
 
+#[test]
+fn quoted_strings_end_on_the_line_they_begin_on() {
+    for (value, torn) in [
+        ("\"a\nb\"", true),
+        ("\"a${1}\nb\"", true),
+        ("[{ a = \"b\n\" }]", true),
+        ("upper(\"a\n\")", true),
+        ("\"a${\n1\n}b\"", false),
+        ("\"a\\nb\"", false),
+        ("<<EOF\na\n${1}\nb\nEOF\n", false),
+    ] {
+        let said = expression(value);
+        assert_eq!(said.contains("Invalid multi-line string"), torn, "{value}: {said}");
+    }
+    let label = said(&crate::task_text("config {}").replacen("\"t\"", "\"t\nu\"", 1));
+    assert!(label.contains("Invalid multi-line string"), "{label}");
+}
+
 /// More columns than the library that draws can count.
 #[test]
 fn an_error_in_a_very_long_line_is_told_without_the_line() {

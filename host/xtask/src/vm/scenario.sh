@@ -40,6 +40,11 @@ group() {
   echo /sys/fs/cgroup$(cut -d: -f3 /proc/$(child)/cgroup)
 }
 
+# Whether the task that eats memory was killed for it, as its allocation tells.
+killed() {
+  longshore alloc status "$(sed -n 's,^ *\([0-9a-f]*\)/t .*,\1,p' /tmp/hungry | head -n 1)" | grep 'OOM Killed'
+}
+
 limits() {
   dir=$(group)
   cat $dir/memory.max $dir/memory.low $dir/memory.swap.max $dir/cpu.weight | tr '\n' ' '
@@ -58,8 +63,10 @@ echo "EXEC $(page 8081)"
 echo "APART $(page 8083) $(limits)"
 echo "COMPONENT $(page 8082)"
 if [ "$stage" = second ]; then
+  # It may be killed before or after it is said to run.
   longshore job run /jobs/hungry.nomad.hcl > /tmp/hungry 2>&1
-  echo "OOM $(grep -o 'OOM Killed' /tmp/hungry | head -n 1)"
+  patiently killed
+  echo "OOM $(grep -o 'OOM Killed' /tmp/last | head -n 1)"
   dir=$(group)
   longshore job stop apart || give_up "the exec job was not stopped"
   echo "STOPPED $(child | wc -l) $(ls -d $dir 2> /dev/null | wc -l)"

@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Plans of allocations with two ports each, TCP and UDP.
 pub fn plans(count: u16) -> Vec<NetworkPlan> {
     let one = |number: u16| {
-        let id = format!("{:08x}-{number:04x}-4000-8000-000000000000", std::process::id());
+        // Of no other test's kind: those begin with the process alone.
+        let id = format!("c{:07x}-{number:04x}-4000-8000-000000000000", std::process::id());
         plan(&id, &PORTS.map(|port| (mapped(number, port), port)))
     };
     (0..count).map(one).collect()
