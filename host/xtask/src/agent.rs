@@ -128,11 +128,14 @@ impl Agent {
     }
 }
 
-/// Fetches a page, again and again until something answers.
-pub fn fetch(endpoint: &Endpoint, limit: Duration) -> Outcome<String> {
+/// Fetches a page, again and again until something answers; each time it may take so long.
+///
+/// A short time tells sooner when a port begins to answer: who connects while a container's network is being made may wait
+/// a second for the next try of the system, or of a proxy between.
+pub fn fetch(endpoint: &Endpoint, each: Duration, limit: Duration) -> Outcome<String> {
     let deadline = Instant::now() + limit;
     loop {
-        match endpoint.get("/") {
+        match endpoint.get_within(each, "/") {
             Ok(answer) if answer.status == 200 => return Ok(answer.body),
             _ if Instant::now() < deadline => pause(Duration::from_millis(1))?,
             Ok(answer) => {

@@ -68,7 +68,7 @@ fn show(agent: &mut Agent, id: &str, file: &Path, variables: &[String]) -> Outco
     agent.run_job(id, file, variables)?;
     let address = agent.address(id)?;
     println!("    {address} answers:");
-    for line in agent::fetch(&address, Duration::from_secs(10))?.lines() {
+    for line in agent::fetch(&address, Duration::from_secs(5), Duration::from_secs(10))?.lines() {
         println!("    | {line}");
     }
     Ok(())

@@ -2,8 +2,8 @@
 //! chunked or kept open.
 
 use crate::failure::{Doing, Failure, Outcome};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,11 +32,20 @@ pub struct Answer {
 impl Endpoint {
     /// Fetches a page.
     pub fn get(&self, path: &str) -> Outcome<Answer> {
-        self.request("GET", path, "", &[])
+        self.get_within(PATIENCE, path)
+    }
+
+    /// Fetches a page from a server that may take so long to accept, and to say something.
+    pub fn get_within(&self, patience: Duration, path: &str) -> Outcome<Answer> {
+        self.ask(patience, "GET", path, "", &[])
     }
 
     /// Sends a request with a body of media type `kind` and reads the whole answer.
     pub fn request(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<Answer> {
+        self.ask(PATIENCE, method, path, kind, body)
+    }
+
+    fn ask(&self, patience: Duration, method: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<Answer> {
         let head = format!(
             "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
             body.len()
@@ -48,21 +57,22 @@ impl Endpoint {
             stream.read_to_end(&mut answer)?;
             Ok(answer)
         };
-        let mut stream = self.connect().doing(|| format!("cannot reach {self}"))?;
+        let mut stream = self.connect(patience).doing(|| format!("cannot reach {self}"))?;
         let answer = talk(stream.as_mut()).doing(|| format!("{method} {path} at {self}"))?;
         parse(&answer).ok_or_else(|| Failure::new(format!("{method} {path} at {self}: the answer is not HTTP")))
     }
 
-    fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+    fn connect(&self, patience: Duration) -> std::io::Result<Box<dyn Stream>> {
         Ok(match self {
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(patience))?;
                 Box::new(stream)
             }
             Self::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                let address = address.to_socket_addrs()?.next().ok_or(ErrorKind::AddrNotAvailable)?;
+                let stream = TcpStream::connect_timeout(&address, patience)?;
+                stream.set_read_timeout(Some(patience))?;
                 Box::new(stream)
             }
         })

@@ -25,7 +25,7 @@ use workspace::Workspace;
 const HELP: &str = "\
 cargo xtask demo                 build everything, run the example jobs, show their answers
 cargo xtask test [--only a,b]    run all checks and tests, or the named steps (`--list` names them)
-cargo xtask bench                measure against peers in the same run, print a table
+cargo xtask bench [--only a,b]   measure against peers in the same run, print a table
 cargo xtask setup                install what the tests need, where it may
 cargo xtask vm                   the reboot test alone: a power cut, and every job runs again
 cargo xtask wit check            check the contract's rules, compatibility and reference
@@ -47,7 +47,7 @@ fn dispatch(arguments: &[&str]) -> Outcome {
     run::note_interrupts()?;
     let workspace = Workspace::find()?;
     match arguments {
-        ["bench"] => bench::chore(&workspace),
+        ["bench", rest @ ..] => bench::chore(&workspace, rest),
         ["demo"] => demo::chore(&workspace),
         ["setup"] => setup::for_tests(&workspace).map(drop),
         ["test", rest @ ..] => test::chore(&workspace, rest),

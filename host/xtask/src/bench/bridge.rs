@@ -30,7 +30,7 @@ pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
         ready(&agent_id(&agent)?, engine)?;
         tasks::submitted(&mut agent, &job(port))
     };
-    let (bridge, by_hand) = tasks::pairs(ours, |port| tasks::engine_by_hand(engine, port))?;
+    let (bridge, by_hand) = tasks::pairs(ours, |port| tasks::engine_by_hand(engine, port, &["tcp"]))?;
     let spares = ready(&agent_id(&agent)?, engine)?;
     let memory: Outcome<Vec<u64>> = spares.iter().map(|id| memory(engine, id)).collect();
     let most = memory?.into_iter().max().unwrap_or_default();

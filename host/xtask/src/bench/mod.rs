@@ -13,11 +13,12 @@ mod operation;
 mod tasks;
 
 use crate::agent;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::run::Run;
-use crate::setup;
+use crate::setup::{self, engine::Engine};
 use crate::workspace::Workspace;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// One line of the table.
@@ -47,23 +48,63 @@ impl Row {
     }
 }
 
-/// Runs all of them and prints the table.
-pub fn chore(workspace: &Workspace) -> Outcome {
+/// What all benchmarks need.
+struct Bed<'a> {
+    workspace: &'a Workspace,
+    program: &'a Path,
+    engine: &'a Engine,
+}
+
+type Group = (&'static str, fn(&Bed) -> Outcome<Vec<Row>>);
+
+const GROUPS: &[Group] = &[
+    ("operation", |bed| operation::rows(bed.workspace, bed.program)),
+    ("tasks", |bed| tasks::rows(bed.workspace, bed.program, bed.engine)),
+    ("bridge", |bed| bridge::rows(bed.program, bed.engine)),
+    ("containers", |bed| containers::rows(bed.program, bed.engine)),
+    ("crowd", |bed| crowd::rows(bed.workspace, bed.program, bed.engine, crowd::SIZE)),
+    ("networks", |bed| networks::rows(bed.workspace)),
+    ("memory", |bed| memory::rows(bed.program)),
+    ("jobs", |bed| jobs::rows(bed.workspace)),
+];
+
+/// Runs the chosen groups, all of them by default, to the end even when some fail, and prints the table.
+pub fn chore(workspace: &Workspace, arguments: &[&str]) -> Outcome {
+    let groups = chosen(arguments)?;
     setup::for_release(workspace)?;
     let program = agent::build_release(workspace)?;
     let engine = setup::engine::ensure(workspace)?;
     let image = engine.busybox_image(workspace, tasks::IMAGE)?;
-    let mut rows = operation::rows(workspace, &program)?;
-    rows.extend(tasks::rows(workspace, &program, &engine)?);
-    rows.extend(bridge::rows(&program, &engine)?);
-    rows.extend(containers::rows(&program, &engine)?);
-    rows.extend(crowd::rows(workspace, &program, &engine, crowd::SIZE)?);
-    rows.extend(networks::rows(workspace)?);
-    rows.extend(memory::rows(&program)?);
-    rows.extend(jobs::rows(workspace)?);
+    let bed = Bed { workspace, program: &program, engine: &engine };
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    for (name, measure) in groups {
+        println!("==> {name}");
+        match measure(&bed) {
+            Ok(measured) => rows.extend(measured),
+            Err(failure) => {
+                println!("    {failure}");
+                failed.push(*name);
+            }
+        }
+        crate::run::check_interrupt()?;
+    }
     drop(image);
     print!("{}", table(&rows, &machine()?));
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("not measured: {}", failed.join(", ")))) }
+}
+
+fn chosen(arguments: &[&str]) -> Outcome<Vec<&'static Group>> {
+    let names = match arguments {
+        [] => return Ok(GROUPS.iter().collect()),
+        ["--only", names] => names,
+        _ => return Err(Failure::new("use `cargo xtask bench [--only group,group]`")),
+    };
+    let find = |name| {
+        let known: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
+        let group = GROUPS.iter().find(|(known, _)| *known == name);
+        group.ok_or_else(|| Failure::new(format!("no group `{name}`; there are {}", known.join(", "))))
+    };
+    names.split(',').map(find).collect()
 }
 
 fn table(rows: &[Row], machine: &str) -> String {

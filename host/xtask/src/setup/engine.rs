@@ -89,13 +89,14 @@ impl Drop for Image<'_> {
     }
 }
 
-/// A tar archive with `/bin/busybox` and its applets as links, or why there can be none.
+/// A tar archive with `/bin/busybox`, its applets as links and a page in `/www`, or why there can be none.
 fn busybox_archive(workspace: &Workspace) -> Outcome<Vec<u8>> {
     let busybox = static_busybox()?;
     let root = workspace.scratch("busybox-image")?;
     for folder in ["bin", "tmp", "www"] {
         fs::create_dir_all(root.join(folder)).doing(|| format!("cannot make {}", root.display()))?;
     }
+    fs::write(root.join("www/index.html"), "hello\n").doing(|| "cannot write a page".into())?;
     fs::copy(&busybox, root.join("bin/busybox")).doing(|| format!("cannot copy {busybox}"))?;
     for applet in Run::new(&busybox).args(&["--list"]).output()?.lines().filter(|applet| *applet != "busybox") {
         let link = root.join("bin").join(applet);
