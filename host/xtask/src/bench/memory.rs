@@ -21,7 +21,7 @@ pub fn rows(program: &Path) -> Outcome<Vec<Row>> {
     let many = settled(&agent)?;
     let each = many.saturating_sub(one) / u64::from(TASKS - 1);
     Ok(vec![
-        Row::alone("agent, idle, resident", format!("{:.1} MB", idle as f64 / 1e6), "≤ 40 MB"),
+        Row::alone("agent, idle, resident, drivers just compiled", format!("{:.1} MB", idle as f64 / 1e6), "≤ 40 MB"),
         Row::alone("agent, per running Docker task (1 → 50)", format!("{:.0} KiB", each as f64 / 1024.0), "≤ 100 KiB"),
     ])
 }

@@ -41,7 +41,7 @@ pub fn rows(workspace: &Workspace, program: &Path) -> Outcome<Vec<Row>> {
             "≤ 30 µs, ≤ 0.2×",
         ),
         Row::alone("driver load, warm cache", human(median(loads)), "≤ 1 ms"),
-        Row::alone("agent, exec → serving, three drivers", human(median(starts?)), "≤ 150 ms"),
+        Row::alone("agent, exec → serving, five drivers", human(median(starts?)), "≤ 150 ms"),
     ])
 }
 
