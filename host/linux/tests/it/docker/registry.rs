@@ -255,13 +255,13 @@ async fn an_image_goes_when_its_last_task_is_gone_and_the_delay_over() {
     next.release(&scene.caller, &registry.image()).await.unwrap();
     until("the image is removed", || !registry.has_image()).await;
 
-    let later = registry.backend(|settings| settings.image_gc = gc(Duration::from_millis(400)));
+    let later = registry.backend(|settings| settings.image_gc = gc(Duration::from_secs(3)));
     registry.pull(&later, &PullOptions::default()).await.unwrap();
     later.release(&scene.caller, &registry.image()).await.unwrap();
     later.find(&scene.caller, &registry.image()).await.unwrap();
     let never = registry.backend(|settings| settings.image_gc.enabled = false);
     never.release(&scene.caller, &registry.image()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(registry.has_image(), "somebody asked for it in time");
 }
 
