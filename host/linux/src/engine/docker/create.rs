@@ -31,7 +31,7 @@ impl Docker {
             )));
         }
         check_reference(&spec.image)?;
-        self.unused.keep(&spec.image);
+        self.unused.keep(&spec.image).await;
         self.unused.has(&caller.driver, &spec.image);
         if let ContainerNetwork::Container(other) = &spec.network {
             let owner = self.owner_of(other).await?;

@@ -27,7 +27,7 @@ const READ_BYTES: usize = 64 << 10;
 impl Docker {
     pub(super) async fn find_image(&self, reference: &str) -> Result<Option<Image>> {
         check_reference(reference)?;
-        self.unused.keep(reference);
+        self.unused.keep(reference).await;
         let seen = self.engine.retry(|client| async move { client.inspect_image(reference).await });
         let seen = match seen.await {
             Err(HostError::NotFound(_)) => return Ok(None),

@@ -254,6 +254,8 @@ async fn an_image_goes_when_its_last_task_is_gone_and_the_delay_over() {
     next.remove(&scene.caller, &id).await.unwrap();
     next.release(&scene.caller, &registry.image()).await.unwrap();
     until("the image is removed", || !registry.has_image()).await;
+    // The engine forgets the name before it forgets the image: whoever pulls in between would lose it.
+    assert_eq!(next.find(&scene.caller, &registry.image()).await.unwrap(), None);
 
     let later = registry.backend(|settings| settings.image_gc = gc(Duration::from_secs(3)));
     registry.pull(&later, &PullOptions::default()).await.unwrap();

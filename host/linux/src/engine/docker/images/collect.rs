@@ -7,13 +7,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use bollard::query_parameters::RemoveImageOptions;
 use longshore_core::{caller::DriverName, error::HostError};
-use tokio::task::AbortHandle;
+use tokio::{sync, task::AbortHandle};
 
 use super::super::connect::Engine;
 
@@ -39,21 +39,23 @@ const REMEMBERED: usize = 512;
 /// Images that will be removed, by reference.
 pub(in super::super) struct Unused {
     settings: ImageGc,
-    waiting: Arc<Mutex<HashMap<String, AbortHandle>>>,
+    removals: Arc<Removals>,
     /// What each driver pulled or made containers of, newest last.
     had: Mutex<BTreeMap<DriverName, VecDeque<String>>>,
 }
 
 impl Unused {
     pub(in super::super) fn new(settings: ImageGc) -> Self {
-        Self { settings, waiting: Arc::default(), had: Mutex::default() }
+        Self { settings, removals: Arc::default(), had: Mutex::default() }
     }
 
-    /// Somebody needs the image: it stays.
-    pub(in super::super) fn keep(&self, reference: &str) {
-        if let Some(waiting) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(reference) {
-            waiting.abort();
-        }
+    /// Somebody needs the image: it stays. If its removal is under way, waits for the end of it, so that what is
+    /// pulled next is not removed with it.
+    pub(in super::super) async fn keep(&self, reference: &str) {
+        let Some(removal) = self.removals.of(reference) else { return };
+        let _not_before_this = removal.under_way.lock().await;
+        removal.task.abort();
+        self.removals.forget(reference, &removal.under_way);
     }
 
     /// A driver pulls the image or makes a container of it: it may give it back.
@@ -80,18 +82,55 @@ impl Unused {
         if !self.had(driver, reference) {
             return tracing::debug!(%driver, image = reference, "kept an image that the driver did not have");
         }
-        let (engine, name, delay) = (Arc::clone(engine), reference.to_owned(), self.settings.delay);
-        let table = Arc::clone(&self.waiting);
+        self.removals.begin(engine, reference, self.settings.delay);
+    }
+}
+
+/// Removals that wait for their time or are under way, by reference.
+#[derive(Default)]
+struct Removals(Mutex<HashMap<String, Removal>>);
+
+#[derive(Clone)]
+struct Removal {
+    task: AbortHandle,
+    /// Held while the engine removes.
+    under_way: Arc<sync::Mutex<()>>,
+}
+
+impl Removals {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Removal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, reference: &str) -> Option<Removal> {
+        self.all().get(reference).cloned()
+    }
+
+    /// Forgets a removal, unless another took its place.
+    fn forget(&self, reference: &str, under_way: &Arc<sync::Mutex<()>>) {
+        let mut all = self.all();
+        if all.get(reference).is_some_and(|removal| Arc::ptr_eq(&removal.under_way, under_way)) {
+            all.remove(reference);
+        }
+    }
+
+    /// Takes the place of a removal that waits; one that is under way goes on instead.
+    fn begin(self: &Arc<Self>, engine: &Arc<Engine>, reference: &str, delay: Duration) {
+        let mut all = self.all();
+        if let Some(earlier) = all.get(reference) {
+            let Ok(_not_before_this) = earlier.under_way.try_lock() else { return };
+            earlier.task.abort();
+        }
+        let under_way = Arc::<sync::Mutex<()>>::default();
+        let (removals, engine, name, began) =
+            (Arc::clone(self), Arc::clone(engine), reference.to_owned(), Arc::clone(&under_way));
         let removal = tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            // From here on nobody can stop it; who needs the image now finds it gone and pulls it again.
-            table.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            let _until_removed = began.lock().await;
             remove(&engine, &name).await;
+            removals.forget(&name, &began);
         });
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = waiting.insert(reference.to_owned(), removal.abort_handle()) {
-            earlier.abort();
-        }
+        all.insert(reference.to_owned(), Removal { task: removal.abort_handle(), under_way });
     }
 }
 

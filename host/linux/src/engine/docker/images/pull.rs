@@ -80,7 +80,7 @@ impl Docker {
             events.driver_event(&scope.id, message, &more.chain([image]).collect());
         };
         tell("Downloading image", &[]);
-        self.unused.keep(reference);
+        self.unused.keep(reference).await;
         self.unused.has(&caller.driver, reference);
         let (options, tried) = self.with_credentials(reference, options).await?;
         let key = Key::new(reference, &options, self.pull_limits.stalled);
