@@ -101,6 +101,8 @@ impl Shared {
     /// Runs work that ends with the agent.
     pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(&self, work: F) -> tokio::task::JoinHandle<()> {
         let closing = self.closing.clone();
+        // Boxed: each async block that takes it by value would have room for it once more.
+        let work = Box::pin(work);
         self.work.spawn(async move {
             closing.run_until_cancelled(work).await;
         })

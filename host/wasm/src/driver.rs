@@ -30,6 +30,8 @@ use crate::{
 
 /// How long a stop may take beyond the grace it was given.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// How long a start keeps others waiting.
+const TURN: Duration = Duration::from_secs(2);
 
 /// A driver's component, ready to be instantiated.
 pub(crate) struct Runner {
@@ -106,6 +108,18 @@ impl Runner {
         answer.map_err(|reason| self.refused(name, reason.into()))
     }
 
+    /// Starts something. Starts come in crowds, all at once would be no quicker, and what memory each has meanwhile is
+    /// kept for operations to come: so there are turns. Whose turn takes long, as a pull does, gives it up and goes on.
+    async fn in_turn<T>(&self, start: impl Future<Output = T>) -> T {
+        let turn = self.engine.turn().await;
+        let mut start = std::pin::pin!(start);
+        if let Ok(answer) = tokio::time::timeout(TURN, &mut start).await {
+            return answer;
+        }
+        drop(turn);
+        start.await
+    }
+
     fn operation_limit(&self) -> Duration {
         Duration::from_millis(self.host.limits.operation_ms)
     }
@@ -142,7 +156,8 @@ impl LoadedDriver {
         // A crash may be a passing one; the restart policy bounds how often that is hoped for.
         let crashed = |error| StartError { error, recoverable: true };
         let operation = Operation::new(&runner.host, NAME, Some(task));
-        let answer = runner.call(&runner.exports.start, operation, limit, (task.into(),)).await.map_err(crashed)?;
+        let answer = runner.in_turn(runner.call(&runner.exports.start, operation, limit, (task.into(),)));
+        let answer = answer.await.map_err(crashed)?;
         let started = answer.map_err(|refusal| StartError {
             error: runner.refused(NAME, refusal.reason.into()),
             recoverable: refusal.recoverable,
@@ -241,7 +256,7 @@ impl Driver for LoadedDriver {
         let create = runner.exports.create_network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
         let operation = Operation::for_network(&runner.host, NAME, request);
         let limit = Duration::from_millis(runner.host.limits.start_ms);
-        let made = runner.ask(create, operation, limit, (request.into(),)).await?;
+        let made = runner.in_turn(runner.ask(create, operation, limit, (request.into(),))).await?;
         exports::created(made).map_err(|reason| runner.refused(NAME, reason))
     }
 

@@ -30,6 +30,9 @@ use crate::{
 /// How often running guest code is looked at: the precision of every limit on guest time.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// Starts at once for each processor.
+const STARTS: usize = 4;
+
 /// Most compilations at once. Each uses several processors itself.
 const COMPILATIONS: usize = 2;
 
@@ -99,6 +102,7 @@ pub struct Engine {
     config: Arc<EngineConfig>,
     compiled: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
+    starting: Arc<Semaphore>,
     /// For as many compilations as keep the machine busy: each takes memory.
     compiling: Arc<Semaphore>,
 }
@@ -109,14 +113,20 @@ impl Engine {
         let inner = make()?;
         start_ticker(&inner).map_err(EngineError::Thread)?;
         let room = Arc::new(Semaphore::new(pool::OPERATIONS));
+        let starting = Arc::new(Semaphore::new(STARTS * thread::available_parallelism().map_or(1, usize::from)));
         let compiling = Arc::new(Semaphore::new(COMPILATIONS));
-        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room, compiling })
+        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room, starting, compiling })
     }
 
     /// Waits until one more operation may run: each holds memory, so there is a most. Never fails, as nobody closes
     /// the semaphore.
     pub(crate) async fn room(&self) -> Option<SemaphorePermit<'_>> {
         self.room.acquire().await.ok()
+    }
+
+    /// Waits for a turn to start something.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.starting.acquire().await.ok()
     }
 
     /// Largest component file it takes, bytes.

@@ -129,7 +129,8 @@ impl TaskRunner {
         loop {
             step = match step {
                 Step::Undo => self.undo().await,
-                Step::Start => self.start().await,
+                // What a start has in hand is not to be held while the task runs.
+                Step::Start => Box::pin(self.start()).await,
                 Step::Recover(started) => self.recover(started).await,
                 Step::Watch(started) => self.watch(started).await,
                 Step::Clean => self.clean().await,

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -9,6 +10,11 @@ use std::{
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker as Client, errors::Error};
 use longshore_core::error::{HostError, Result};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
 
 use super::{
     tls::{Tls, TlsFiles},
@@ -19,6 +25,8 @@ use super::{
 const DEFAULT_ENDPOINT: &str = "/var/run/docker.sock";
 /// Longest wait for the head of an answer, in seconds. Calls that may take longer set their own.
 pub(super) const CALL_SECONDS: u64 = 120;
+/// Longest error text that is read, bytes.
+pub(super) const MAX_ERROR_BYTES: usize = 64 << 10;
 /// How often an idempotent call is made when the engine fails it for no reason of the call's own, as in Nomad.
 const TRIES: u32 = 5;
 
@@ -30,6 +38,13 @@ pub(super) enum Endpoint {
     /// Not at all; why.
     Unsupported(String),
 }
+
+/// Bytes to the engine and back.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A connection to the engine, however it is reached.
+pub(super) type Connection = Box<dyn Duplex>;
 
 /// The engine's address and the client for it, made when first needed.
 pub(super) struct Engine {
@@ -48,11 +63,6 @@ impl Engine {
         let text = configured.map(str::to_owned).or_else(|| variable("DOCKER_HOST"));
         let endpoint = Endpoint::parse(text.as_deref().unwrap_or(DEFAULT_ENDPOINT), tls.or(ambient.as_ref()));
         Self { endpoint, client: OnceLock::new() }
-    }
-
-    /// Where it is.
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     /// Whether the engine shares this machine's kernel.
@@ -80,14 +90,26 @@ impl Engine {
         Ok(self.client.get_or_init(|| client).clone())
     }
 
-    /// Makes one call.
+    /// A connection of one's own.
+    pub(super) async fn connect(&self) -> Result<Connection> {
+        let connected: io::Result<Connection> = match &self.endpoint {
+            Endpoint::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as Connection),
+            Endpoint::Http(address) => TcpStream::connect(address).await.map(|stream| Box::new(stream) as Connection),
+            Endpoint::Tls(address, tls) => tls.connect(address).await.map(|stream| Box::new(stream) as Connection),
+            Endpoint::Unsupported(why) => return Err(HostError::Invalid(why.clone())),
+        };
+        connected.map_err(|error| self.silent(&error))
+    }
+
+    /// Makes one call. Boxed, as what the client library has in hand meanwhile is much, and its answers are: those who
+    /// wait for a container for days would all hold room for it.
     pub(super) async fn call<T, F, R>(&self, call: F) -> Result<T>
     where
         F: FnOnce(Client) -> R,
         R: Future<Output = Result<T, Error>>,
     {
         let client = self.client()?;
-        call(client).await.map_err(|error| self.explain(error))
+        Box::pin(call(client)).await.map_err(|error| self.explain(error))
     }
 
     /// Makes a call that may be made twice, again when the connection breaks or the engine fails inside.
@@ -98,10 +120,13 @@ impl Engine {
     {
         let mut pause = Backoff::default();
         for _ in 1..TRIES {
-            match self.call(&call).await {
-                Err(HostError::Unavailable(_)) => pause.wait().await,
-                answer => return answer,
+            let answer = self.call(&call).await;
+            if !matches!(answer, Err(HostError::Unavailable(_))) {
+                return answer;
             }
+            // Not kept while waiting: with the answer that could have come instead, it is large.
+            drop(answer);
+            pause.wait().await;
         }
         self.call(&call).await
     }
@@ -180,6 +205,17 @@ pub(super) fn refused(status: u16, message: String) -> HostError {
         500 | 503 => HostError::Unavailable(message),
         _ => HostError::Other(message),
     }
+}
+
+/// A refusal as the engine words it: JSON with a message, or just text.
+pub(super) fn refused_with(status: u16, body: &[u8]) -> HostError {
+    #[derive(Deserialize)]
+    struct Said {
+        message: String,
+    }
+    let said = serde_json::from_slice(body).map(|said: Said| said.message);
+    let message = said.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
+    refused(status, if message.trim().is_empty() { format!("status {status}") } else { one_line(&message) })
 }
 
 /// Errors of the host are one line each.

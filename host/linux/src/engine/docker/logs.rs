@@ -21,13 +21,14 @@ use longshore_core::{
     error::{HostError, Result},
     workload::{OutputChunk, OutputChunks, OutputMark, OutputPosition, OutputStream, RunState},
 };
+use tokio::time::sleep;
 
 use self::entry::{Decoder, Entry};
 use super::{
     Docker,
     connect::{Backoff, Engine},
     inspect::run_state,
-    wire::Body,
+    stream::Body,
 };
 
 /// Lines that came together are handed on together up to this size, bytes.
@@ -44,6 +45,7 @@ impl Docker {
             source: None,
             ready: VecDeque::new(),
             pause: Backoff::default(),
+            gather: Gather::default(),
             last_look: false,
             ended: false,
         };
@@ -77,6 +79,7 @@ struct Follow {
     source: Option<Source>,
     ready: VecDeque<Ready>,
     pause: Backoff,
+    gather: Gather,
     /// Whether the container has ended: what there is now is all.
     last_look: bool,
     ended: bool,
@@ -113,11 +116,13 @@ impl Follow {
         let source = match &mut self.source {
             Some(source) => source,
             None => {
-                let opened = self.open().await?;
+                // Done once in a while, and not to be held in between: see `Engine::call`.
+                let opened = Box::pin(self.open()).await?;
                 self.source.insert(opened)
             }
         };
         let (mut data, mut taken) = (source.body.next(&self.engine).await?, 0);
+        // What is read is in `ready` before anything is waited for again.
         loop {
             match &data {
                 Some(data) => source.decoder.push(data),
@@ -126,17 +131,18 @@ impl Follow {
             while let Some(entry) = source.decoder.next()? {
                 take(&mut self.ready, &mut self.reached, entry);
             }
-            let Some(piece) = data else { return self.at_end().await };
+            let Some(piece) = data else { return Box::pin(self.at_end()).await };
             self.pause = Backoff::default();
-            taken += piece.len();
-            // The engine sends line by line: what has come meanwhile goes on together with it.
-            if taken >= CHUNK_BYTES {
-                return Ok(());
+            if taken == 0 {
+                self.gather.wait().await;
             }
-            data = match source.body.next(&self.engine).now_or_never() {
-                Some(next) => next?,
-                None => return Ok(()),
+            taken += piece.len();
+            let next = if taken < CHUNK_BYTES { source.body.next(&self.engine).now_or_never() } else { None };
+            let Some(next) = next else {
+                self.gather.learn(taken);
+                return Ok(());
             };
+            data = next?;
         }
     }
 
@@ -144,7 +150,7 @@ impl Follow {
         let terminal = match self.terminal {
             Some(terminal) => terminal,
             None => {
-                let asked = self.look().await?.config.and_then(|config| config.tty).unwrap_or(false);
+                let asked = look(&self.engine, &self.id).await?.config.and_then(|config| config.tty).unwrap_or(false);
                 *self.terminal.insert(asked)
             }
         };
@@ -165,7 +171,7 @@ impl Follow {
             self.ended = true;
             return Ok(());
         }
-        match run_state(&self.look().await?.state.unwrap_or_default()) {
+        match run_state(&look(&self.engine, &self.id).await?.state.unwrap_or_default()) {
             RunState::Exited(_) => {
                 self.last_look = true;
                 self.source = None;
@@ -174,13 +180,37 @@ impl Follow {
             _ => Err(HostError::Unavailable("the engine closed the output of a running container".into())),
         }
     }
+}
 
-    async fn look(&self) -> Result<ContainerInspectResponse> {
-        let id = &self.id;
-        let seen = self
-            .engine
-            .call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
-        seen.await
+async fn look(engine: &Engine, id: &str) -> Result<ContainerInspectResponse> {
+    engine.call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await }).await
+}
+
+/// How long what a container says may gather before it is read. The engine sends line by line, and each read costs the
+/// same: who says little is read soon, who says much in large pieces, before the kernel has no room for more.
+struct Gather(Duration);
+
+impl Gather {
+    const SHORTEST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(20);
+
+    async fn wait(&self) {
+        sleep(self.0).await;
+    }
+
+    /// So many bytes had gathered.
+    fn learn(&mut self, bytes: usize) {
+        self.0 = match bytes {
+            0x4000.. => (self.0 / 2).max(Self::SHORTEST),
+            0x1000.. => self.0,
+            _ => (self.0 * 2).min(Self::LONGEST),
+        };
+    }
+}
+
+impl Default for Gather {
+    fn default() -> Self {
+        Self(Self::LONGEST)
     }
 }
 
@@ -262,6 +292,17 @@ mod tests {
         let mut reached = Reached::after(Some(OutputMark { at: at(5), nth: 2 }));
         assert_eq!(accepted(&mut reached, &[4, 5, 5, 5, 6]), [5, 6]);
         assert_eq!((reached.at, reached.nth), (at(6), 1));
+    }
+
+    #[test]
+    fn who_says_much_is_read_more_often() {
+        let mut gather = Gather::default();
+        (0..8).for_each(|_| gather.learn(64 << 10));
+        assert_eq!(gather.0, Gather::SHORTEST);
+        gather.learn(8 << 10);
+        assert_eq!(gather.0, Gather::SHORTEST, "this is as it should be");
+        (0..8).for_each(|_| gather.learn(100));
+        assert_eq!(gather.0, Gather::LONGEST);
     }
 
     #[test]

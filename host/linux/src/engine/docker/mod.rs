@@ -6,7 +6,7 @@
 //! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
 //! | `body`, `seccomp` | a [`ContainerSpec`] as the engine's create document; profiles |
 //! | `create`, `lifecycle`, `inspect`, `wait`, `memory`, `usage` | the calls, by stage of a container's life |
-//! | `exec`, `logs` | the streams, over `wire` and `frames` |
+//! | `exec`, `logs` | the streams, over `wire`, `stream` and `frames` |
 //! | `images` | find, pull with the operator's credentials, load, collect |
 //! | `dangling` | containers that nobody knows any more |
 //!
@@ -28,6 +28,7 @@ mod memory;
 mod owner;
 mod seccomp;
 mod secrets;
+mod stream;
 mod tls;
 mod usage;
 mod wait;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bollard::{errors::Error, query_parameters::WaitContainerOptions};
-use futures_util::StreamExt;
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
@@ -29,7 +27,8 @@ impl Docker {
         }
     }
 
-    /// Waits for an own container. The engine wakes us; how it ended is then read from its state. While the engine is away it is asked again until it is back.
+    /// Waits for an own container. The engine wakes us; how it ended is then read from its state. While the engine is
+    /// away it is asked again until it is back.
     pub(super) async fn wait_end(&self, id: &str) -> Result<ExitStatus> {
         let mut pause = Backoff::default();
         loop {
@@ -47,14 +46,10 @@ impl Docker {
     }
 
     async fn end_of(&self, id: &str) -> Result<Option<ExitStatus>> {
-        let client = self.engine.client()?;
-        let options = WaitContainerOptions { condition: "not-running".into() };
-        let mut answers = std::pin::pin!(client.wait_container(id, Some(options)));
-        match answers.next().await {
-            // A non-zero exit code is an error to the client, and the reason to wake up to us.
-            Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) => {}
-            Some(Err(error)) => return Err(self.when_gone(id, self.engine.explain(error))),
-            None => return Err(HostError::Unavailable("Docker Engine ended a wait without an answer".into())),
+        // What it says of the exit is not all of it: it is our reason to look.
+        let ended = self.engine.be_told(&format!("/containers/{id}/wait?condition=not-running")).await;
+        if ended.map_err(|error| self.when_gone(id, error))?.is_empty() {
+            return Err(HostError::Unavailable("Docker Engine ended a wait without an answer".into()));
         }
         match run_state(&self.look(id).await?.state.unwrap_or_default()) {
             RunState::Exited(status) => Ok(Some(status)),

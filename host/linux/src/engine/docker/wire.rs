@@ -1,6 +1,4 @@
-//! Requests whose answer is a stream of output. The client library guesses from the first byte of a stream
-//! whether it is framed, and waits for a line's end without bound; who asks here knows, so the bytes come as
-//! they are.
+//! Requests that the client library has no way for: over TLS, and for a connection that becomes a command's terminal.
 //!
 //! Each request has a connection of its own, which ends with the answer.
 
@@ -18,52 +16,21 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use longshore_core::error::{HostError, Result};
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
     time::timeout,
 };
 
 use super::{
-    connect::{CALL_SECONDS, Endpoint, Engine, one_line, refused},
+    connect::{CALL_SECONDS, Engine, MAX_ERROR_BYTES, refused_with},
     tls::Tls,
 };
-
-/// Longest error text that is read, bytes.
-const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// A connection that was an HTTP request and is now a command's terminal.
 pub(super) type Hijacked = TokioIo<Upgraded>;
 
-/// The body of an answer, as it comes.
-pub(super) struct Body(Incoming);
-
-impl Body {
-    /// The next bytes; none at the end. Cancel-safe.
-    pub(super) async fn next(&mut self, engine: &Engine) -> Result<Option<Bytes>> {
-        while let Some(frame) = self.0.frame().await {
-            let frame = frame.map_err(|error| engine.silent(&error))?;
-            if let Ok(data) = frame.into_data() {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
-    }
-}
-
 impl Engine {
-    /// Asks for a stream; `path` begins with a slash and carries the query.
-    pub(super) async fn read_stream(&self, path: &str) -> Result<Body> {
-        let request = Request::builder().method(Method::GET).uri(path).header(HOST, "docker");
-        let answer = self.send(request.body(Full::default())).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(refusal(answer).await);
-        }
-        Ok(Body(answer.into_body()))
-    }
-
     /// Posts a document and takes the connection over.
     pub(super) async fn hijack(&self, path: &str, document: &Value) -> Result<Hijacked> {
         let request = Request::builder()
@@ -84,28 +51,10 @@ impl Engine {
         let request =
             request.map_err(|error| HostError::Invalid(format!("no request can be made of this: {error}")))?;
         let answered = async {
-            match self.endpoint() {
-                Endpoint::Unix(path) => {
-                    self.exchange(UnixStream::connect(path).await.map_err(|error| self.silent(&error))?, request).await
-                }
-                Endpoint::Http(address) => {
-                    self.exchange(TcpStream::connect(address).await.map_err(|error| self.silent(&error))?, request)
-                        .await
-                }
-                Endpoint::Tls(address, tls) => {
-                    self.exchange(tls.connect(address).await.map_err(|error| self.silent(&error))?, request).await
-                }
-                Endpoint::Unsupported(why) => Err(HostError::Invalid(why.clone())),
-            }
+            let connection = self.connect().await?;
+            exchange(connection, request).await.map_err(|error| self.silent(&error))
         };
         timeout(Duration::from_secs(CALL_SECONDS), answered).await.map_err(|_| self.too_slow())?
-    }
-
-    async fn exchange<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        exchange(stream, request).await.map_err(|error| self.silent(&error))
     }
 }
 
@@ -138,14 +87,7 @@ pub(super) async fn over_tls(
 
 /// What the engine says when it does not do it.
 async fn refusal(answer: Response<Incoming>) -> HostError {
-    #[derive(Deserialize)]
-    struct Said {
-        message: String,
-    }
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ERROR_BYTES).collect().await;
-    let text = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let said = serde_json::from_slice(&text).map(|said: Said| said.message);
-    let message = said.unwrap_or_else(|_| String::from_utf8_lossy(&text).into_owned());
-    refused(status.as_u16(), if message.is_empty() { status.to_string() } else { one_line(&message) })
+    refused_with(status.as_u16(), &body.map(|body| body.to_bytes()).unwrap_or_default())
 }

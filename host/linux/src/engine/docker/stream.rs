@@ -1,0 +1,149 @@
+//! Requests whose answer is a stream, or comes late: a container's output, and its end.
+//!
+//! There are two of them for each running container, so that what each holds while nothing comes is a socket. The
+//! answer's bytes come as they are: in HTTP/1.0 they are in no chunks, and end with the connection. An end is hence no
+//! promise that all has come, and who reads looks whether it can be.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use longshore_core::error::{HostError, Result};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
+
+use super::connect::{CALL_SECONDS, Connection, Engine, MAX_ERROR_BYTES, refused_with};
+
+/// Longest head of an answer, bytes.
+const HEAD_BYTES: usize = 16 << 10;
+/// Most headers of an answer.
+const HEADERS: usize = 64;
+/// Most that is read at once, bytes.
+const READ_BYTES: usize = 64 << 10;
+
+/// The body of an answer, as it comes. Nothing is read ahead: what comes while nobody asks stays in the kernel.
+pub(super) struct Body {
+    connection: Connection,
+    /// What came together with the head.
+    early: Bytes,
+}
+
+impl Engine {
+    /// Asks for a stream; `path` begins with a slash and carries the query.
+    pub(super) async fn read_stream(&self, path: &str) -> Result<Body> {
+        timeout(Duration::from_secs(CALL_SECONDS), self.stream("GET", path)).await.map_err(|_| self.too_slow())?
+    }
+
+    /// Asks to be told when something happens, however late; answers what was told.
+    pub(super) async fn be_told(&self, path: &str) -> Result<Bytes> {
+        let body = self.stream("POST", path).await?;
+        body.all().await.map_err(|error| self.silent(&error))
+    }
+
+    async fn stream(&self, method: &str, path: &str) -> Result<Body> {
+        if path.contains(|c: char| c.is_ascii_control() || c == ' ') {
+            return Err(HostError::Invalid(format!("no request can be made of {path:?}")));
+        }
+        let mut connection = self.connect().await?;
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n");
+        let answered = async {
+            connection.write_all(head.as_bytes()).await?;
+            read_head(&mut connection).await
+        };
+        let (status, early) = answered.await.map_err(|error| self.silent(&error))?;
+        let body = Body { connection, early };
+        if status == 200 {
+            return Ok(body);
+        }
+        let said = timeout(Duration::from_secs(CALL_SECONDS), body.all()).await.map_err(|_| self.too_slow())?;
+        Err(refused_with(status, &said.unwrap_or_default()))
+    }
+}
+
+impl Body {
+    /// The next bytes; none at the end. Cancel-safe.
+    pub(super) async fn next(&mut self, engine: &Engine) -> Result<Option<Bytes>> {
+        if !self.early.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.early)));
+        }
+        let read = poll_fn(|context| read(Pin::new(&mut self.connection), context)).await;
+        let data = read.map_err(|error| engine.silent(&error))?;
+        Ok((!data.is_empty()).then_some(data))
+    }
+
+    /// All that comes up to the end, if it is as short as it should be.
+    async fn all(self) -> io::Result<Bytes> {
+        let mut all = self.early.to_vec();
+        self.connection.take(MAX_ERROR_BYTES as u64).read_to_end(&mut all).await?;
+        Ok(all.into())
+    }
+}
+
+/// Reads what is there. Whoever finds nothing holds no buffer meanwhile: all of a thread read into the same.
+fn read(connection: Pin<&mut Connection>, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    thread_local! {
+        static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        let polled = connection.poll_read(context, &mut buffer);
+        polled.map_ok(|()| Bytes::copy_from_slice(buffer.filled()))
+    })
+}
+
+/// The status of an answer, and what came of its body.
+async fn read_head(connection: &mut Connection) -> io::Result<(u16, Bytes)> {
+    let mut data = Vec::with_capacity(512);
+    loop {
+        if let Some((status, length)) = parse_head(&data)? {
+            return Ok((status, Bytes::copy_from_slice(&data[length..])));
+        }
+        if data.len() >= HEAD_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of its answer does not end"));
+        }
+        if connection.read_buf(&mut data).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Status and length of a head, once it is whole.
+fn parse_head(data: &[u8]) -> io::Result<Option<(u16, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut head = httparse::Response::new(&mut headers);
+    let wrong = |said: String| io::Error::new(io::ErrorKind::InvalidData, format!("its answer is not HTTP: {said}"));
+    let length = match head.parse(data).map_err(|error| wrong(error.to_string()))? {
+        httparse::Status::Partial => return Ok(None),
+        httparse::Status::Complete(length) => length,
+    };
+    if head.headers.iter().any(|header| header.name.eq_ignore_ascii_case("transfer-encoding")) {
+        return Err(wrong("it comes in chunks though HTTP/1.0 was asked for".into()));
+    }
+    Ok(Some((head.code.unwrap_or_default(), length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_once_they_are_whole() {
+        let whole = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nbody";
+        for cut in 0..whole.len() - 4 {
+            assert_eq!(parse_head(&whole[..cut]).unwrap(), None, "{cut}");
+        }
+        assert_eq!(parse_head(whole).unwrap(), Some((200, whole.len() - 4)));
+        assert_eq!(parse_head(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap(), Some((404, 26)));
+        for wrong in [&b"SSH-2.0-x\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+            assert!(parse_head(wrong).is_err());
+        }
+    }
+}
