@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// The target of a program that needs no library of the machine it runs on.
 pub const STATIC: &str = "x86_64-unknown-linux-musl";
 
+/// Longest wait for something that an agent is to reach.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Dropped, it ends: jobs stopped and forgotten, the agent terminated, its folder removed.
 pub struct Agent {
     /// Where its API listens.
@@ -125,6 +128,21 @@ impl Agent {
             return Err(Failure::new(format!("GET {path}: {} {}", answer.status, answer.body.trim())));
         }
         serde_json::from_str(&answer.body).doing(|| format!("GET {path} is not JSON"))
+    }
+
+    /// Waits until what the API answers to a GET is as it should be. The agent is asked to answer when something has
+    /// changed, so that the waiting costs it nothing.
+    pub fn until(&self, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        let mut index = "0".to_owned();
+        while Instant::now() < deadline {
+            let answer = self.api.get(&format!("{path}?index={index}&wait=10s"))?;
+            index = answer.header("X-Nomad-Index").unwrap_or("0").to_owned();
+            if is_so(&serde_json::from_str(&answer.body).unwrap_or_default()) {
+                return Ok(());
+            }
+        }
+        Err(Failure::new(format!("not within {PATIENCE:?}: {what}")))
     }
 }
 

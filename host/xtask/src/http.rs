@@ -25,8 +25,18 @@ pub enum Endpoint {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// The lines after the status line.
+    headers: String,
     /// The body; text that is not UTF-8 is mended.
     pub body: String,
+}
+
+impl Answer {
+    /// A header's value; none when it is not there.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let pairs = self.headers.lines().filter_map(|line| line.split_once(':'));
+        pairs.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
 }
 
 impl Endpoint {
@@ -94,8 +104,9 @@ impl<T: Read + Write> Stream for T {}
 fn parse(answer: &[u8]) -> Option<Answer> {
     let split = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..split]).ok()?;
-    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, body: String::from_utf8_lossy(&answer[split + 4..]).into_owned() })
+    let (first, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    let status = first.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, headers: headers.into(), body: String::from_utf8_lossy(&answer[split + 4..]).into_owned() })
 }
 
 #[cfg(test)]
@@ -115,7 +126,8 @@ mod tests {
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
         let answer = Endpoint::Tcp(address).get("/page").unwrap();
-        assert_eq!(answer, Answer { status: 404, body: "no such page".into() });
+        assert_eq!(answer, Answer { status: 404, headers: "Server: x".into(), body: "no such page".into() });
+        assert_eq!((answer.header("server"), answer.header("date")), (Some("x"), None));
         assert!(server.join().unwrap().starts_with("GET /page HTTP/1.0\r\n"));
     }
 

@@ -66,7 +66,7 @@ fn collected(agent: &mut Agent) -> Outcome<Duration> {
     let begun = Instant::now();
     agent.submit(&tasks::job("docker", &config, json!([]), 1))?;
     let id = allocation(agent)?;
-    until("all output is in the files", || {
+    until("all output is in the files", Duration::from_millis(20), || {
         let files = agent.json(&format!("/v1/client/fs/ls/{id}?path=alloc/logs"));
         let sizes =
             |files: Value| files.as_array().into_iter().flatten().filter_map(|file| file["Size"].as_u64()).sum::<u64>();
@@ -95,9 +95,7 @@ fn started_and_stopped(agent: &mut Agent) -> Outcome<(Duration, Duration)> {
     let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", POLITE]});
     let begun = Instant::now();
     agent.submit(&tasks::job("docker", &config, json!([]), 1))?;
-    until("the task runs", || {
-        agent.json("/v1/job/bench/allocations").is_ok_and(|allocs| allocs[0]["ClientStatus"] == "running")
-    })?;
+    agent.until("/v1/job/bench/allocations", "the task runs", |all| all[0]["ClientStatus"] == "running")?;
     let started = begun.elapsed();
     pause(Duration::from_millis(200))?;
     let begun = Instant::now();
@@ -136,14 +134,14 @@ fn allocation(agent: &Agent) -> Outcome<String> {
     id.map(str::to_owned).ok_or_else(|| Failure::new("the job has no allocation"))
 }
 
-/// Waits until something is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Outcome {
+/// Waits until something is so, looking every so often.
+pub fn until(what: &str, every: Duration, mut is_so: impl FnMut() -> bool) -> Outcome {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         if Instant::now() > deadline {
             return Err(Failure::new(format!("not within {PATIENCE:?}: {what}")));
         }
-        pause(Duration::from_millis(1))?;
+        pause(every)?;
     }
     Ok(())
 }

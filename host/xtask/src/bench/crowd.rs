@@ -53,10 +53,18 @@ pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine, size: u32) -
 }
 
 fn submit(agent: &mut Agent, size: u32) -> Outcome {
-    let script = format!("LINE={}; {CHATTY}", "x".repeat(99));
-    let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", script]});
+    let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", chatty()]});
     agent.submit(&tasks::job("docker", &config, json!([]), size))?;
-    containers::until(&format!("all {size} tasks run"), || {
+    all_run(agent, size)
+}
+
+fn chatty() -> String {
+    format!("LINE={}; {CHATTY}", "x".repeat(99))
+}
+
+/// Waits until so many tasks of the job run. Looks ten times a second: whoever waits for changes is told of each.
+pub fn all_run(agent: &Agent, size: u32) -> Outcome {
+    containers::until(&format!("all {size} tasks run"), Duration::from_millis(100), || {
         let allocations = agent.json("/v1/job/bench/allocations").unwrap_or_default();
         let running = allocations.as_array().into_iter().flatten().filter(|one| one["ClientStatus"] == "running");
         running.count() >= size as usize
@@ -68,7 +76,7 @@ fn started_by_hand(engine: &Engine, size: u32) -> Outcome<Duration> {
     let begun = Instant::now();
     let started: Vec<Outcome<String>> = thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..size).map(|_| scope.spawn(|| containers::start(engine, "exec sleep 3600", &json!({})))).collect();
+            (0..size).map(|_| scope.spawn(|| containers::start(engine, &chatty(), &json!({})))).collect();
         let ended = |thread: thread::ScopedJoinHandle<'_, Outcome<String>>| {
             thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of the benchmark ended early")))
         };

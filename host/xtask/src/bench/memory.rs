@@ -1,13 +1,13 @@
 //! What the agent itself weighs, idle and per running Docker task.
 
-use super::{Row, tasks};
+use super::{Row, crowd, tasks};
 use crate::agent::Agent;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::run::pause;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const TASKS: u32 = 50;
 
@@ -29,19 +29,7 @@ pub fn rows(program: &Path) -> Outcome<Vec<Row>> {
 fn run(agent: &mut Agent, count: u32) -> Outcome {
     let config = json!({"image": tasks::IMAGE, "command": "sleep", "args": ["3600"]});
     agent.submit(&tasks::job("docker", &config, json!([]), count))?;
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let allocations = agent.json("/v1/job/bench/allocations")?;
-        let running =
-            allocations.as_array().into_iter().flatten().filter(|one| one["ClientStatus"] == "running").count();
-        if running >= count as usize {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err(Failure::new(format!("only {running} of {count} tasks run after two minutes")));
-        }
-        pause(Duration::from_millis(100))?;
-    }
+    crowd::all_run(agent, count)
 }
 
 /// Resident bytes of the agent once it had time to come to rest.

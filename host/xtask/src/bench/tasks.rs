@@ -4,7 +4,7 @@ use super::{Row, median};
 use crate::agent::{Agent, fetch};
 use crate::failure::{Doing, Failure, Outcome};
 use crate::http::Endpoint;
-use crate::run::{Run, pause};
+use crate::run::Run;
 use crate::setup::engine::Engine;
 use crate::workspace::Workspace;
 use serde_json::{Value, json};
@@ -65,24 +65,12 @@ pub fn submitted(agent: &mut Agent, job: &Value) -> Outcome<Duration> {
     agent.submit(job)?;
     // Nobody asks before it runs, as by hand: a packet for an address that nobody has yet makes the kernel wait a second
     // before it looks for it again.
-    runs(agent)?;
+    agent.until("/v1/job/bench/allocations", "the task runs", |all| all[0]["ClientStatus"] == "running")?;
     // A published port is reached at the machine's address, not at 127.0.0.1.
     fetch(&agent.address("bench")?, EACH, PATIENCE)?;
     let time = begun.elapsed();
     agent.stop_job("bench")?;
     Ok(time)
-}
-
-/// Waits until the agent says that the job's task runs.
-fn runs(agent: &Agent) -> Outcome {
-    let deadline = Instant::now() + PATIENCE;
-    while agent.json("/v1/job/bench/allocations")?[0]["ClientStatus"] != "running" {
-        if Instant::now() > deadline {
-            return Err(Failure::new("the task does not run"));
-        }
-        pause(Duration::from_millis(1))?;
-    }
-    Ok(())
 }
 
 pub fn engine_by_hand(engine: &Engine, port: u16, protocols: &[&str]) -> Outcome<Duration> {
