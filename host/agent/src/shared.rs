@@ -150,7 +150,7 @@ impl Shared {
         let mut attributes = self.config.node_attributes.clone();
         let mut drivers = BTreeMap::new();
         for driver in self.drivers.all() {
-            let info = driver.info().clone();
+            let info = Arc::clone(driver.info());
             let name = info.description.name.clone();
             let fingerprint = self.health.seen(&name);
             if let Some((seen, _)) = &fingerprint {

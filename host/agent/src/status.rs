@@ -264,7 +264,7 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DriverStatus {
     /// What is known of it.
-    pub info: DriverInfo,
+    pub info: Arc<DriverInfo>,
     /// Its last look at the machine, and when; none before the first.
     pub fingerprint: Option<(Fingerprint, SystemTime)>,
 }

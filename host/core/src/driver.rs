@@ -1,6 +1,6 @@
 //! What a task driver is to the agent.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -358,7 +358,7 @@ pub struct StartError {
 #[async_trait]
 pub trait Driver: Send + Sync {
     /// What is known of it.
-    fn info(&self) -> &DriverInfo;
+    fn info(&self) -> &Arc<DriverInfo>;
     /// Looks at the machine. A trap counts as unhealthy, with the cause.
     async fn fingerprint(&self) -> Fingerprint;
     /// Starts a task; idempotent by its id.
@@ -392,7 +392,7 @@ pub trait Driver: Send + Sync {
 /// The loaded drivers. Looked up anew for every operation, so that a driver can be replaced under running tasks.
 pub trait Drivers: Send + Sync {
     /// The driver of that name.
-    fn get(&self, name: &str) -> Result<std::sync::Arc<dyn Driver>, DriverError>;
+    fn get(&self, name: &str) -> Result<Arc<dyn Driver>, DriverError>;
     /// All of them, by name.
-    fn all(&self) -> Vec<std::sync::Arc<dyn Driver>>;
+    fn all(&self) -> Vec<Arc<dyn Driver>>;
 }

@@ -127,7 +127,7 @@ impl Runner {
 
 /// A driver that was loaded, linked with what it was granted, and described itself.
 pub struct LoadedDriver {
-    pub(crate) info: DriverInfo,
+    pub(crate) info: Arc<DriverInfo>,
     pub(crate) runner: Runner,
 }
 
@@ -169,7 +169,7 @@ impl LoadedDriver {
 
 #[async_trait]
 impl Driver for LoadedDriver {
-    fn info(&self) -> &DriverInfo {
+    fn info(&self) -> &Arc<DriverInfo> {
         &self.info
     }
 

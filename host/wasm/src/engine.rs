@@ -31,7 +31,7 @@ use crate::{
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Starts at once for each processor.
-const STARTS: usize = 4;
+const STARTS: usize = 2;
 
 /// Most compilations at once. Each uses several processors itself.
 const COMPILATIONS: usize = 2;

@@ -384,7 +384,7 @@ impl Loader {
             origin: config.source.origin(),
             grants,
         };
-        Ok(LoadedDriver { info, runner })
+        Ok(LoadedDriver { info: Arc::new(info), runner })
     }
 
     fn host(&self, config: &DriverConfig, grants: &Grants) -> DriverHost {

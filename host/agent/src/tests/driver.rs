@@ -32,7 +32,7 @@ pub(super) enum Fault {
 
 /// The driver, and the set that holds only it.
 pub(super) struct TestDriver {
-    info: DriverInfo,
+    info: Arc<DriverInfo>,
     containers: Arc<dyn Containers>,
     faults: Mutex<Vec<(&'static str, usize, Fault)>>,
     health: Mutex<Health>,
@@ -59,7 +59,7 @@ impl TestDriver {
             "additionalProperties": false,
         });
         Arc::new(Self {
-            info: DriverInfo {
+            info: Arc::new(DriverInfo {
                 description,
                 config_schema,
                 settings_schema: json!({}),
@@ -67,7 +67,7 @@ impl TestDriver {
                 digest: String::new(),
                 origin: "test".into(),
                 grants: Grants::default(),
-            },
+            }),
             containers: backends.containers.clone().unwrap(),
             faults: Mutex::default(),
             health: Mutex::new(Health::Healthy),
@@ -175,7 +175,7 @@ fn refused(operation: &str) -> impl Fn(HostError) -> DriverError {
 
 #[async_trait]
 impl Driver for TestDriver {
-    fn info(&self) -> &DriverInfo {
+    fn info(&self) -> &Arc<DriverInfo> {
         &self.info
     }
 

@@ -216,7 +216,7 @@ impl From<&DriverStatus> for DriverHealth {
 
 impl From<&DriverStatus> for DriverDocument {
     fn from(driver: &DriverStatus) -> Self {
-        let DriverInfo { description, config_schema, capabilities, digest, origin, grants, .. } = &driver.info;
+        let DriverInfo { description, config_schema, capabilities, digest, origin, grants, .. } = &*driver.info;
         let optional = [
             ("signals", capabilities.signals),
             ("exec", capabilities.exec),
