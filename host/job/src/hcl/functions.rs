@@ -6,6 +6,7 @@ mod filesystem;
 mod format;
 mod network;
 mod numeric;
+mod secret;
 mod sets;
 mod string;
 mod time;
@@ -21,11 +22,6 @@ pub use filesystem::Files;
 
 /// Bytes one call may produce; more is an error before it is tried.
 const LARGEST: usize = 8 << 20;
-
-/// The one function of Nomad that is not offered. The only library that decrypts with PKCS #1 v1.5 has an advisory
-/// without a mend (RUSTSEC-2023-0071: it leaks keys through timing). Nobody could measure a job file being read, but
-/// none of 2,275 public job files calls it, and it would bring 22 crates and an exception from the advisories.
-const NOT_OFFERED: &str = "rsadecrypt";
 
 /// A function: its name, what it takes, and what it does.
 pub struct Function {
@@ -104,6 +100,7 @@ static FAMILIES: &[&[Function]] = &[
     sets::FUNCTIONS,
     numeric::FUNCTIONS,
     encoding::FUNCTIONS,
+    secret::FUNCTIONS,
     network::FUNCTIONS,
     filesystem::FUNCTIONS,
     time::FUNCTIONS,
@@ -157,19 +154,9 @@ impl Functions {
     }
 
     fn unknown(&self, name: &str) -> Refusal {
-        let (summary, detail) = if name == NOT_OFFERED {
-            (
-                "Unsupported function",
-                format!(
-                    "The function {name:?} is not offered: the library for it has an open advisory \
-                     (RUSTSEC-2023-0071). Decrypt before, as with `openssl pkeyutl -decrypt`, and give it with -var."
-                ),
-            )
-        } else {
-            let hint = did_you_mean(name, self.names());
-            ("Call to unknown function", format!("There is no function named {name:?}.{hint}"))
-        };
-        Refusal { argument: None, summary, detail }
+        let hint = did_you_mean(name, self.names());
+        let detail = format!("There is no function named {name:?}.{hint}");
+        Refusal { argument: None, summary: "Call to unknown function", detail }
     }
 }
 

@@ -14,6 +14,7 @@ mod networks;
 mod passthrough;
 mod rewriting;
 mod runtime;
+mod secrets;
 mod traps;
 mod variables;
 
