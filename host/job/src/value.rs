@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::hcl::convert::{to_text, to_whole};
+use crate::hcl::convert::{to_bool, to_text, to_whole};
 use crate::model::parse_duration;
 use crate::spec::Kind;
 use crate::suggest::did_you_mean;
@@ -116,12 +116,4 @@ fn choice(text: &str, names: &[&str], error: &str) -> Option<Wrong> {
         summary: format!("{error}: {text:?}"),
         required: format!("It must be one of {}.{hint}", names.join(", ")),
     })
-}
-
-fn to_bool(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(truth) => Some(*truth),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
 }

@@ -16,7 +16,7 @@ use super::{Damaged, Document, header};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
 use crate::source_map::{SourceMap, join};
-use crate::spec::{self, Effect, Kind, Shape};
+use crate::spec::{self, Absent, Effect, Kind, Shape};
 use crate::suggest::did_you_mean;
 use crate::value;
 
@@ -189,7 +189,7 @@ impl<'a> Decoder<'a> {
             return self.complain(place, "Unsupported argument", detail);
         };
         let value = match self.evaluator.value(&attribute.value, scope) {
-            Ok(Value::Null) => return,
+            Ok(Value::Null) => return self.null(spec, known, span(&attribute.value)),
             Ok(value) => value,
             Err(fault) => return self.error(fault),
         };
@@ -208,6 +208,15 @@ impl<'a> Decoder<'a> {
                 out.insert(known.json.into(), value);
             }
             Err(wrong) => self.complain(span(&attribute.value), &wrong.summary, wrong.detail(name)),
+        }
+    }
+
+    /// Null is the same as nothing written, where Nomad can tell that from the zero of the type.
+    fn null(&mut self, spec: &spec::Block, known: &spec::Attribute, place: Range<usize>) {
+        let collection = matches!(known.kind, Kind::Texts | Kind::Wholes(..) | Kind::Strings | Kind::Any);
+        let told_apart = collection || known.absent != Absent::Zero || LOOSE.contains(&spec.name);
+        if matches!(known.kind, Kind::Duration(_)) || !told_apart {
+            self.complain(place, "Unsuitable value type", no_null(known.name));
         }
     }
 
@@ -341,8 +350,8 @@ impl<'a> Decoder<'a> {
         let label = instance.labels.first().map(|(label, _)| label.clone()).unwrap_or_default();
         let pointer = join(at, &label);
         if out.get(spec.json).is_some_and(|known| known.get(&label).is_some()) {
-            let detail = format!("There is another {} block named {label:?}.", spec.name);
-            return self.complain(instance.place.clone(), &format!("Duplicate {} block", spec.name), detail);
+            let place = instance.place.clone();
+            self.warn(place, format!("there is another {} block named {label:?}; only this one counts", spec.name));
         }
         self.map.note(&pointer, Some(instance.place.clone()));
         let value = self.body(spec, instance, scope, &pointer);
@@ -394,7 +403,7 @@ impl<'a> Decoder<'a> {
         out: &mut Map<String, Value>,
     ) {
         match value.map(|value| (to_text(&value), value)) {
-            Ok((_, Value::Null)) => {}
+            Ok((_, Value::Null)) => self.complain(span(expr), "Unsuitable value type", no_null(key)),
             Ok((Some(text), _)) => {
                 self.map.note(&join(at, key), expr.span());
                 out.insert(key.into(), text.into());
@@ -466,6 +475,13 @@ impl<'a> Decoder<'a> {
             _ => {}
         }
     }
+}
+
+/// Blocks whose attributes may all be null: Nomad reads them in a way of their own.
+const LOOSE: [&str; 2] = ["affinity", "constraint"];
+
+fn no_null(name: &str) -> String {
+    format!("Unsuitable value for {name:?}: null value is not allowed.")
 }
 
 /// Appends to the list of this name.

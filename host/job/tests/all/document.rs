@@ -142,7 +142,6 @@ fn what_cannot_be_read_is_not_printed() {
         ("scaling {}", "Missing required argument \"max\""),
         ("network {\ndynamic_ports = [\"a b\"]\n}", "does not conform to naming requirements"),
         ("network {\ndynamic_ports = [\"a\", \"A\"]\n}", "`A` overlaps with previous `a`"),
-        ("volume \"v\" {}\nvolume \"v\" {}", "Duplicate volume block"),
         ("task \"t\" {\nscaling \"disk\" {}\n}", "scaling policy name must be"),
         ("task \"t\" {\nscaling \"cpu\" {}\nscaling \"cpu\" {}\n}", "Duplicate scaling block"),
     ] {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_job::model::{JobKind, LifecycleHook, RestartMode};
+use longshore_job::{ParseOptions, parse_str};
 use serde_json::json;
 
 use crate::{errors, job, task, task_text};
@@ -294,4 +295,38 @@ fn blocks_without_effect_are_warned_of() {
                     warning: test.hcl:3,1-7: \"spread\" has no effect on a single machine\n\
                     warning: test.hcl:7,1-11: \"reschedule\" has no effect on a single machine\n";
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn null_is_nothing_where_nothing_can_be_told_from_zero() {
+    let nothing =
+        "resources {\n cpu = null\n}\n constraint {\n attribute = \"a\"\n operator = \"is_set\"\n value = null\n}";
+    assert_eq!(task(&task_text(nothing)).resources.cpu, 100);
+    for (inside, name) in [
+        ("user = null", "user"),
+        ("kill_timeout = null", "kill_timeout"),
+        ("env {\n A = null\n}", "A"),
+        ("env = { A = null }", "A"),
+        ("meta {\n A = null\n}", "A"),
+    ] {
+        let told = errors(&task_text(inside)).plain();
+        assert!(told.contains(&format!("Unsuitable value for {name:?}: null value is not allowed.")), "{told}");
+    }
+}
+
+#[test]
+fn one_and_zero_as_text_are_true_and_false() {
+    assert!(task(&task_text("leader = \"1\"")).leader);
+    assert!(!task(&task_text("leader = \"0\"")).leader);
+    assert!(errors(&task_text("leader = 1")).plain().contains("bool required"));
+}
+
+#[test]
+fn of_two_volumes_of_one_name_the_last_counts() {
+    let volume = |source: &str| format!("volume \"v\" {{\n type = \"host\"\n source = {source:?}\n}}\n");
+    let group = format!("group \"g\" {{\n{}{}task \"t\" {{\n driver = \"d\"\n}}\n}}", volume("a"), volume("b"));
+    let parsed = parse_str("test.hcl", &format!("job \"j\" {{\n{group}\n}}\n"), &ParseOptions::default()).unwrap();
+    assert_eq!(parsed.job.task_groups[0].volumes["v"].source, "b");
+    let warned = parsed.warnings.plain();
+    assert!(warned.contains("test.hcl:7,1-11: there is another volume block named \"v\""), "{warned}");
 }

@@ -59,7 +59,9 @@ fn bcrypt(c: &Call) -> Result<Value, String> {
     };
     let allowed = u32::try_from(cost).ok().filter(|_| cost <= COSTLIEST);
     let cost = allowed.ok_or_else(|| format!("the cost must be at most {COSTLIEST}"))?;
-    bcrypt::non_truncating_hash(c.text(0), cost).map(Value::from).map_err(|error| error.to_string())
+    let hash = bcrypt::non_truncating_hash_with_result(c.text(0), cost).map_err(|error| error.to_string())?;
+    // Go's library still marks its hashes so; they are the same.
+    Ok(hash.format_for_version(bcrypt::Version::TwoA).into())
 }
 
 /// A list of objects, by the names in the first line.
