@@ -12,6 +12,7 @@ use super::convert::to_text;
 use super::eval::{Evaluator, span};
 use super::fault::Fault;
 use super::scope::Scope;
+use super::value::Value as Evaluated;
 use super::{Damaged, Document, header};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
@@ -189,7 +190,7 @@ impl<'a> Decoder<'a> {
             return self.complain(place, "Unsupported argument", detail);
         };
         let value = match self.evaluator.value(&attribute.value, scope) {
-            Ok(Value::Null) => return self.null(spec, known, span(&attribute.value)),
+            Ok(Evaluated::Null) => return self.null(spec, known, span(&attribute.value)),
             Ok(value) => value,
             Err(fault) => return self.error(fault),
         };
@@ -397,13 +398,13 @@ impl<'a> Decoder<'a> {
     fn string(
         &mut self,
         key: &str,
-        value: Result<Value, Fault>,
+        value: Result<Evaluated, Fault>,
         expr: &Expression,
         at: &str,
         out: &mut Map<String, Value>,
     ) {
         match value.map(|value| (to_text(&value), value)) {
-            Ok((_, Value::Null)) => self.complain(span(expr), "Unsuitable value type", no_null(key)),
+            Ok((_, Evaluated::Null)) => self.complain(span(expr), "Unsuitable value type", no_null(key)),
             Ok((Some(text), _)) => {
                 self.map.note(&join(at, key), expr.span());
                 out.insert(key.into(), text.into());
@@ -434,8 +435,8 @@ impl<'a> Decoder<'a> {
         self.map.note(&pointer, Some(place));
         self.places(&attribute.value, &pointer);
         let fields = match self.evaluator.value(&attribute.value, scope) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(Value::Null) => return,
+            Ok(Evaluated::Object(fields)) => fields,
+            Ok(Evaluated::Null) => return,
             Ok(_) => {
                 let detail = format!("Inappropriate value for attribute {:?}: map of string required.", spec.name);
                 return self.complain(span(&attribute.value), "Incorrect attribute value type", detail);

@@ -12,10 +12,10 @@ mod string;
 mod time;
 mod yaml;
 
-use serde_json::Value;
-
 use super::convert::{to_number, to_text, type_name};
+use super::number::Number;
 use super::types::Type;
+use super::value::Value;
 use crate::suggest::did_you_mean;
 
 pub use filesystem::Files;
@@ -215,8 +215,15 @@ impl Call<'_> {
         self.value(index).as_str().unwrap_or_default()
     }
 
+    fn number(&self, index: usize) -> Number {
+        match self.value(index) {
+            Value::Number(number) => number.clone(),
+            _ => 0_i64.into(),
+        }
+    }
+
     fn float(&self, index: usize) -> f64 {
-        self.value(index).as_f64().unwrap_or_default()
+        self.number(index).float()
     }
 
     fn whole(&self, index: usize) -> Result<i64, String> {
@@ -239,7 +246,7 @@ fn texts<'v>(list: impl IntoIterator<Item = &'v Value>) -> Result<Vec<String>, S
     list.into_iter().map(|item| to_text(item).ok_or_else(|| "list of strings required".into())).collect()
 }
 
-/// A finite number as value.
+/// What the machine reckoned, as value.
 fn float(result: f64) -> Result<Value, String> {
-    super::convert::number(result).map(Value::Number).ok_or_else(|| "the result is not a finite number".into())
+    Number::from_float(result).map(Value::Number).ok_or_else(|| "the result is not a number".into())
 }

@@ -8,7 +8,6 @@ use std::ops::Range;
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body, Structure};
-use serde_json::{Map, Value};
 
 use super::budget::Budget;
 use super::eval::{Evaluator, Unknown};
@@ -18,6 +17,7 @@ use super::header;
 use super::reference::unset_variable;
 use super::scope::Scope;
 use super::types::Type;
+use super::value::{Map, Value};
 use crate::ParseOptions;
 use crate::diagnostics::Diagnostics;
 use crate::source::Source;

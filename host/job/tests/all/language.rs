@@ -289,7 +289,7 @@ fn zeros_mean_the_default() {
 fn blocks_without_effect_are_warned_of() {
     let text = "job \"j\" {\npriority = 70\nspread {\n attribute = \"x\"\n}\ngroup \"g\" {\nreschedule {\n \
                 attempts = 1\n}\ntask \"t\" {\ndriver = \"d\"\n}\n}\n}";
-    let parsed = longshore_job::parse_str("test.hcl", text, &longshore_job::ParseOptions::default()).unwrap();
+    let parsed = parse_str("test.hcl", text, &ParseOptions::default()).unwrap();
     let warnings = parsed.warnings.plain();
     let expected = "warning: test.hcl:2,1-9: \"priority\" has no effect on a single machine\n\
                     warning: test.hcl:3,1-7: \"spread\" has no effect on a single machine\n\

@@ -11,6 +11,7 @@ mod functions;
 mod hostile;
 mod language;
 mod networks;
+mod numbers;
 mod passthrough;
 mod rewriting;
 mod runtime;

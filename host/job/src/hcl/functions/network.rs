@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde_json::Value;
-
 use super::Parameter::{Number, Text};
 use super::{Call, Function, function, variadic};
+use crate::hcl::value::Value;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function("cidrhost", &[Text, Number], cidrhost),

@@ -1,14 +1,13 @@
 //! Text that only the holder of a key can read.
 
+use super::Parameter::Text;
+use super::{Call, Function, function};
+use crate::hcl::value::Value;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Encrypt, RsaPrivateKey};
-use serde_json::Value;
-
-use super::Parameter::Text;
-use super::{Call, Function, function};
 
 pub(super) static FUNCTIONS: &[Function] = &[function("rsadecrypt", &[Text, Text], rsadecrypt)];
 
@@ -22,7 +21,7 @@ fn rsadecrypt(c: &Call) -> Result<Value, String> {
         .ok_or_else(|| format!("failed to decode input {:?}: cipher text must be base64-encoded", c.text(0)))?;
     let key = private_key(c.text(1))?;
     let clear = key.decrypt(Pkcs1v15Encrypt, &cipher).map_err(|_| "decryption error: is it the right key?")?;
-    Ok(String::from_utf8_lossy(&clear).into())
+    Ok(String::from_utf8_lossy(&clear).into_owned().into())
 }
 
 /// Of base64 whose lines may be broken anywhere.

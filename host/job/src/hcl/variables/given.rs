@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::structure::{Attribute, Body};
-use serde_json::Value;
 
 use super::{Reader, Variable, evaluate};
 use crate::ParseOptions;
@@ -14,6 +13,7 @@ use crate::hcl::eval::span;
 use crate::hcl::fault::{Fault, Outcome};
 use crate::hcl::scope::Scope;
 use crate::hcl::types::Type;
+use crate::hcl::value::Value;
 use crate::hcl::{header, json_body, parse};
 use crate::source::Source;
 use crate::suggest::did_you_mean;
