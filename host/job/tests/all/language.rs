@@ -330,3 +330,27 @@ fn of_two_volumes_of_one_name_the_last_counts() {
     let warned = parsed.warnings.plain();
     assert!(warned.contains("test.hcl:7,1-11: there is another volume block named \"v\""), "{warned}");
 }
+
+#[test]
+fn a_group_is_as_large_as_its_scaling_needs() {
+    let text = task_text("").replace("group \"g\" {", "group \"g\" {\n scaling {\n min = 2\n max = 3\n}\n");
+    assert_eq!(job(&text).task_groups[0].count, 2);
+    let with_count = text.replace("scaling {", "count = 3\n scaling {");
+    assert_eq!(job(&with_count).task_groups[0].count, 3);
+}
+
+#[test]
+fn a_gateway_needs_no_task() {
+    let gateway = "service {\n name = \"s\"\n connect {\n gateway {\n mesh {}\n}\n}\n}";
+    let text = format!("job \"j\" {{\n group \"g\" {{\n{gateway}\n}}\n}}\n");
+    assert!(job(&text).task_groups[0].tasks.is_empty());
+}
+
+#[test]
+fn what_nomad_does_not_refuse_in_a_task_is_a_warning() {
+    let policy = "restart {\n attempts = 20\n interval = \"2m\"\n delay = \"30s\"\n}";
+    let parsed = parse_str("test.hcl", &task_text(policy), &ParseOptions::default()).unwrap();
+    assert!(parsed.warnings.plain().contains("can't restart the TaskGroup 20 times"));
+    let group = task_text("").replace("group \"g\" {", &format!("group \"g\" {{\n{policy}\n"));
+    assert!(errors(&group).plain().contains("can't restart the TaskGroup 20 times"));
+}
