@@ -146,6 +146,9 @@ impl Evaluator<'_> {
     }
 
     fn call(&self, call: &FuncCall, expr: &Expression, scope: &Scope) -> Outcome<Value> {
+        if !self.functions.are_any() {
+            return Err(Fault::new(span(expr), "Function calls not allowed", "Functions may not be called here."));
+        }
         let name = call.name.name.as_str();
         match name {
             "try" => return self.first_that_works(call, expr, scope),

@@ -108,6 +108,8 @@ static FAMILIES: &[&[Function]] = &[
 ];
 
 impl Functions {
+    /// None at all.
+    pub const NONE: Self = Self { families: &[], only: None };
     /// Those of job files.
     pub const JOB: Self = Self { families: FAMILIES, only: None };
     /// Those of driver configuration when a task starts.
@@ -129,6 +131,11 @@ impl Functions {
             "upper",
         ]),
     };
+
+    /// Whether there is any.
+    pub fn are_any(&self) -> bool {
+        !self.families.is_empty()
+    }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
         let only = self.only;

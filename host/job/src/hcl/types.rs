@@ -77,6 +77,17 @@ impl Type {
         }
     }
 
+    /// Whether it says of every part what it is.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Text | Self::Number | Self::Bool => true,
+            Self::List(inner) | Self::Set(inner) | Self::Map(inner) => inner.is_exact(),
+            Self::Object(fields) => fields.iter().all(|(_, inner)| inner.is_exact()),
+            Self::Tuple(inner) => inner.iter().all(Self::is_exact),
+        }
+    }
+
     fn object(expr: &Expression) -> Outcome<Self> {
         let Expression::Object(fields) = expr else {
             return Err(invalid(expr));
