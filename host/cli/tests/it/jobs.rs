@@ -36,7 +36,7 @@ fn a_job_is_printed_without_an_agent_and_runs_again_as_printed() {
 fn a_job_comes_through_a_pipe() {
     let station = Station::start();
     let text = format!("variable \"n\" {{}}\n{}", job(1, 900).replace("[\"900\"]", "[var.n]"));
-    fs::write(station.path("values"), "n = 900").unwrap();
+    fs::write(station.path("values"), "n = \"900\"").unwrap();
     let printed = station.cli_with(&["job", "run", "-output", "-var-file", "values", "-"], &text).ok();
     assert!(printed.contains("\"900\""), "{printed}");
     let said = station.cli_with(&["job", "validate", "-"], "job \"planned\" {").refused(2);
@@ -45,7 +45,7 @@ fn a_job_comes_through_a_pipe() {
     let submission = station.get("/v1/job/planned/submission?version=0");
     assert_eq!(
         (submission["Source"].as_str(), submission["Variables"].as_str()),
-        (Some(text.as_str()), Some("n = 900\n"))
+        (Some(text.as_str()), Some("n = \"900\"\n"))
     );
 }
 

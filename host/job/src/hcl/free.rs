@@ -31,7 +31,8 @@ impl Decoder<'_> {
                                 out.insert(name.into(), value);
                             }
                             None => {
-                                let detail = format!("Unsuitable value for {name:?}: a number in it is too large.");
+                                let detail =
+                                    format!("Unsuitable value for {name:?}: a number in it is infinite or too large.");
                                 self.complain(span(&attribute.value), "Unsuitable value type", detail);
                             }
                         },
