@@ -42,6 +42,11 @@ fn fill_job(job: &mut Fields) -> Result<(), serde_json::Error> {
             }
         }
         braces(group);
+        // As many as there must be.
+        if let (None, Some(least)) = (group.get("Count"), group.get("Scaling").and_then(|scaling| scaling.get("Min"))) {
+            let least = least.clone();
+            group.insert("Count".into(), least);
+        }
         let name = format!("{name}-{}", text(group, "Name"));
         objects(group.get_mut("Services")).for_each(|service| fill_service(service, &name));
         for task in objects(group.get_mut("Tasks")) {

@@ -1,6 +1,6 @@
 //! Whether a machine meets a constraint. Pure: the machine is a lookup of names such as `attr.kernel.name`.
 
-mod version;
+pub(crate) mod version;
 
 use std::cmp::Ordering;
 

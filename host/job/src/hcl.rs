@@ -15,6 +15,7 @@ mod functions;
 mod heredoc;
 mod json_body;
 mod locals;
+pub(crate) mod number;
 mod operators;
 mod quoted;
 mod reference;
@@ -23,6 +24,7 @@ mod scope;
 mod template;
 mod types;
 mod unify;
+pub(crate) mod value;
 mod variables;
 
 use std::collections::HashSet;

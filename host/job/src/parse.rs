@@ -15,6 +15,9 @@ use crate::{canonical, hcl, json, validate};
 /// Bytes a job file, or a file of variables, may have.
 pub const LARGEST_SOURCE: usize = 1 << 20;
 
+/// Where standard input is read.
+const INPUT: &str = "/dev/stdin";
+
 /// Levels of lists and maps a job may have: what is printed must be readable again, and readers of JSON stop at 128.
 const DEEPEST: usize = 100;
 
@@ -25,6 +28,8 @@ pub struct ParseOptions {
     pub variables: Vec<(String, String)>,
     /// Files with values, as of `-var-file`; later ones win, `variables` win over all.
     pub var_files: Vec<PathBuf>,
+    /// What such a file would say, as the API is given it; it wins over files.
+    pub var_text: String,
     /// Environment variables; `NOMAD_VAR_<name>` sets a variable, the others are ignored.
     pub env: Vec<(String, String)>,
     /// Whether functions may read files, by paths relative to the job file. Off for jobs that come from elsewhere.
@@ -36,7 +41,14 @@ pub struct ParseOptions {
 impl Default for ParseOptions {
     /// No values, no files, strict.
     fn default() -> Self {
-        Self { variables: Vec::new(), var_files: Vec::new(), env: Vec::new(), allow_files: false, strict: true }
+        Self {
+            variables: Vec::new(),
+            var_files: Vec::new(),
+            var_text: String::new(),
+            env: Vec::new(),
+            allow_files: false,
+            strict: true,
+        }
     }
 }
 
@@ -51,7 +63,7 @@ pub struct Parsed {
     pub map: SourceMap,
 }
 
-/// Reads a job file: HCL, HCL's JSON form, or the API's JSON, by content.
+/// Reads a job file: HCL, HCL's JSON form, or the API's JSON, by content; `-` is standard input.
 pub fn parse_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
     let (source, base) = open(path)?;
     parse(&source, options, base)
@@ -59,7 +71,8 @@ pub fn parse_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Diagnos
 
 /// A file as source, and the directory it is in.
 fn open(path: &Path) -> Result<(Source, PathBuf), Diagnostics> {
-    let name = path.display().to_string();
+    let is_input = path == Path::new("-");
+    let (path, name) = if is_input { (Path::new(INPUT), "<stdin>".into()) } else { (path, path.display().to_string()) };
     let refuse =
         |why: String| Diagnostics::from(Diagnostic::error("Failed to read job file", format!("{name}: {why}")));
     let facts = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
@@ -73,7 +86,8 @@ fn open(path: &Path) -> Result<(Source, PathBuf), Diagnostics> {
     std::io::Read::read_to_end(&mut limited, &mut bytes).map_err(|error| refuse(error.to_string()))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| refuse(format!("not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
-    Ok((Source::new(name, text), path.parent().unwrap_or(Path::new("")).to_owned()))
+    let beside = path.parent().filter(|_| !is_input).unwrap_or(Path::new(""));
+    Ok((Source::new(name, text), beside.to_owned()))
 }
 
 /// As [`parse_file`], for text at hand; `name` is what errors call it. File functions, if allowed, look in the

@@ -13,7 +13,7 @@ mod traps;
 use std::collections::HashMap;
 
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::model::{Job, JobKind, TaskGroup};
+use crate::model::{Job, JobKind, Service, TaskGroup};
 
 /// Checks a complete job; each diagnostic carries the JSON pointer of what is to blame.
 ///
@@ -101,14 +101,15 @@ impl Report {
             self.error(format!("{at}/Count"), summary);
         }
         self.constraints(&group.constraints, at, false);
-        self.restart(&group.restart_policy, &format!("{at}/RestartPolicy"));
+        self.restart(&group.restart_policy, &format!("{at}/RestartPolicy"), true);
         // The job's own was checked already, and is part of every group's.
         if let Some(update) = group.update.as_ref().filter(|update| Some(*update) != job.update.as_ref()) {
             self.update(job.kind, update, &format!("{at}/Update"));
         }
         self.networks(group, at);
         self.disk(group, at);
-        self.volumes(group, at);
+        self.volumes(job.kind, group, at);
+        self.moved(job, group, at);
         self.scaling(group, at);
         self.services(group, at);
         self.clustered(group, at);
@@ -135,6 +136,10 @@ impl Report {
     }
 
     fn tasks(&mut self, group: &TaskGroup, at: &str) {
+        // Nomad adds a gateway's task itself.
+        if group.tasks.is_empty() && group.services.iter().any(is_gateway) {
+            return;
+        }
         if group.tasks.is_empty() {
             self.error(at, format!("Missing tasks for task group {:?}", group.name));
             return;
@@ -158,6 +163,11 @@ impl Report {
             self.files(group, task, &format!("{at}/Tasks/{index}"));
         }
     }
+}
+
+fn is_gateway(service: &Service) -> bool {
+    let gateway = service.connect.as_ref().and_then(|connect| connect.get("Gateway"));
+    gateway.is_some_and(|gateway| !gateway.is_null())
 }
 
 /// Names that stand twice: index of the first and of the repetition, counted from 0.

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::hcl::convert::{to_text, to_whole};
+use crate::hcl::convert::{to_bool, to_text, to_whole};
+use crate::hcl::value::Value as Evaluated;
 use crate::model::parse_duration;
 use crate::spec::Kind;
 use crate::suggest::did_you_mean;
@@ -32,17 +33,17 @@ impl Wrong {
 }
 
 /// A value from HCL, where text, numbers and booleans stand for each other and durations are text.
-pub fn from_hcl(kind: Kind, value: &Value) -> Result<Value, Wrong> {
+pub fn from_hcl(kind: Kind, value: &Evaluated) -> Result<Value, Wrong> {
     let wrong = |what: &str| Wrong::required(format!("{what} required"));
-    let as_text = |item: &Value| to_text(item).map(Value::String);
-    let as_whole = |item: &Value| to_whole(item).map(Value::from);
+    let as_text = |item: &Evaluated| to_text(item).map(Value::String);
+    let as_whole = |item: &Evaluated| to_whole(item).map(Value::from);
     match kind {
-        Kind::Any => Ok(value.clone()),
+        Kind::Any => value.json().ok_or_else(|| wrong("a number of a usual size")),
         Kind::Text | Kind::Choice(..) => as_text(value).ok_or_else(|| wrong("string")),
         Kind::Bool => to_bool(value).map(Value::from).ok_or_else(|| wrong("bool")),
         Kind::Whole(..) => as_whole(value).ok_or_else(|| wrong("a whole number")),
         Kind::Duration(_) => match value {
-            Value::String(text) => parse_duration(text)
+            Evaluated::String(text) => parse_duration(text)
                 .map(Value::from)
                 .map_err(|why| Wrong { summary: "Unsuitable duration value".into(), required: why }),
             other => as_whole(other).ok_or_else(|| wrong("a duration such as \"30s\"")),
@@ -50,7 +51,7 @@ pub fn from_hcl(kind: Kind, value: &Value) -> Result<Value, Wrong> {
         Kind::Texts => list(value, as_text).ok_or_else(|| wrong("list of string")),
         Kind::Wholes(..) => list(value, as_whole).ok_or_else(|| wrong("list of number")),
         Kind::Strings => match value {
-            Value::Object(fields) => fields
+            Evaluated::Object(fields) => fields
                 .iter()
                 .map(|(key, item)| Some((key.clone(), as_text(item)?)))
                 .collect::<Option<Map<_, _>>>()
@@ -61,7 +62,7 @@ pub fn from_hcl(kind: Kind, value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-fn list(value: &Value, item: impl Fn(&Value) -> Option<Value>) -> Option<Value> {
+fn list(value: &Evaluated, item: impl Fn(&Evaluated) -> Option<Value>) -> Option<Value> {
     value.as_array()?.iter().map(item).collect()
 }
 
@@ -76,7 +77,7 @@ pub fn from_json(kind: Kind, value: &Value) -> Result<Value, Wrong> {
             "cannot read {} as Go type time.Duration: integer nanoseconds required",
             json_type(value)
         ))),
-        _ => from_hcl(kind, value),
+        _ => from_hcl(kind, &value.clone().into()),
     }
 }
 
@@ -116,12 +117,4 @@ fn choice(text: &str, names: &[&str], error: &str) -> Option<Wrong> {
         summary: format!("{error}: {text:?}"),
         required: format!("It must be one of {}.{hint}", names.join(", ")),
     })
-}
-
-fn to_bool(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(truth) => Some(*truth),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
 }

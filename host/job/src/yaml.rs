@@ -152,12 +152,24 @@ fn scalar(text: String, style: TScalarStyle, tag: Option<&str>, words: Words) ->
     }
     let radix =
         |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
+    if let Ok(whole) = text.parse::<u64>() {
+        return whole.into();
+    }
     if let Some(whole) = text.parse().ok().or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)) {
         return Value::Number(Number::from(whole));
     }
     let looks_like_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-    let float = text.parse().ok().filter(|_| looks_like_number).and_then(crate::hcl::convert::number);
+    let float = text.parse().ok().filter(|_| looks_like_number).and_then(number);
     float.map_or_else(|| text.into(), Value::Number)
+}
+
+/// The smallest type that holds a number: whole if it is whole, else a float. Not finite means none.
+fn number(float: f64) -> Option<Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if float.fract() == 0.0 && float.abs() <= EXACT {
+        return Some(Number::from(float as i64));
+    }
+    Number::from_f64(float)
 }
 
 /// `2020-01-31`, which is a time in YAML.

@@ -49,8 +49,14 @@ pub(super) async fn register(State(api): State<Api>, body: Bytes) -> Result<Answ
 
 pub(super) async fn parse(body: Bytes) -> Result<Json<Job>> {
     let request: ParseRequest = json(&body)?;
-    // No file of this machine may be read by a job that comes from elsewhere: the default options allow none.
-    let parsed = longshore_job::parse_str("input.hcl", &request.job_hcl, &longshore_job::ParseOptions::default());
+    // No file of this machine may be read by a job that comes from elsewhere: the default options allow none. Values
+    // for variables that the job does not declare are passed over, as Nomad does.
+    let options = longshore_job::ParseOptions {
+        var_text: request.variables,
+        strict: false,
+        ..longshore_job::ParseOptions::default()
+    };
+    let parsed = longshore_job::parse_str("input.hcl", &request.job_hcl, &options);
     let parsed = parsed.map_err(|found| Refused::invalid(format!("Failed to parse job: {}", found.plain())))?;
     Ok(Json(parsed.job))
 }

@@ -46,6 +46,21 @@ fn errors_are_plain_text_and_nothing_is_empty() {
 }
 
 #[test]
+fn a_job_file_is_read_with_values_for_its_variables() {
+    let station = Station::start();
+    let text = "variable \"n\" {}\njob \"j\" {\ngroup \"g\" {\ntask \"t\" {\ndriver = \"d\"\nuser = var.n\n}\n}\n}\n";
+    let parse = |variables: &str| {
+        let body = serde_json::json!({"JobHCL": text, "Variables": variables});
+        station.request("PUT", "/v1/jobs/parse", &body.to_string())
+    };
+    let (status, job) = parse("n = \"me\"\nother = 1\n");
+    let job: serde_json::Value = serde_json::from_str(&job).unwrap();
+    assert_eq!((status.as_str(), &job["TaskGroups"][0]["Tasks"][0]["User"]), ("200", &"me".into()));
+    let (status, said) = parse("");
+    assert!(status == "400" && said.contains("Unset variable \"n\""), "{said}");
+}
+
+#[test]
 fn the_paths_every_client_asks_first_are_answered() {
     let station = Station::start();
     for path in [

@@ -33,6 +33,23 @@ fn a_job_is_printed_without_an_agent_and_runs_again_as_printed() {
 }
 
 #[test]
+fn a_job_comes_through_a_pipe() {
+    let station = Station::start();
+    let text = format!("variable \"n\" {{}}\n{}", job(1, 900).replace("[\"900\"]", "[var.n]"));
+    fs::write(station.path("values"), "n = \"900\"").unwrap();
+    let printed = station.cli_with(&["job", "run", "-output", "-var-file", "values", "-"], &text).ok();
+    assert!(printed.contains("\"900\""), "{printed}");
+    let said = station.cli_with(&["job", "validate", "-"], "job \"planned\" {").refused(2);
+    assert!(said.contains("<stdin>:1:"), "{said}");
+    station.cli_with(&["job", "run", "-detach", "-var-file", "values", "-"], &text).ok();
+    let submission = station.get("/v1/job/planned/submission?version=0");
+    assert_eq!(
+        (submission["Source"].as_str(), submission["Variables"].as_str()),
+        (Some(text.as_str()), Some("n = \"900\"\n"))
+    );
+}
+
+#[test]
 fn a_plan_shows_what_changes_and_changes_nothing() {
     let station = Station::start();
     let file = station.job("planned", &job(1, 900));
@@ -43,6 +60,7 @@ fn a_plan_shows_what_changes_and_changes_nothing() {
     let (code, out) = plan(&file);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("+ Job: \"planned\"") && out.contains("1 create"), "{out}");
+    assert!(!["\"\"", "IOPS", "Env {"].iter().any(|nothing| out.contains(nothing)), "{out}");
     assert_eq!(station.get("/v1/jobs").as_array().unwrap().len(), 0);
     station.cli(&["job", "run", &file]).ok();
     let (code, out) = plan(&file);

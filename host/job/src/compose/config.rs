@@ -130,7 +130,7 @@ impl Import {
         let limits = service.get("ulimits").and_then(Value::as_object).into_iter().flatten();
         let both = |value: &Value| match value {
             Value::Object(both) => Some(format!("{}:{}", text(both, "soft")?, text(both, "hard")?)),
-            one => crate::hcl::convert::to_text(one),
+            one => crate::hcl::convert::json_to_text(one),
         };
         let limits: Vec<_> = limits.filter_map(|(key, value)| Some((key.clone(), both(value)?))).collect();
         out.push_str(&map("ulimit", &limits));
@@ -195,7 +195,7 @@ fn mounted(item: &Value) -> Mounted<'_> {
         let kind = long.get("type").and_then(Value::as_str);
         return Mounted { kind, source: text("source"), target: text("target"), modes };
     }
-    let short = crate::hcl::convert::to_text(item).unwrap_or_default();
+    let short = crate::hcl::convert::json_to_text(item).unwrap_or_default();
     let mut parts = short.splitn(3, ':').map(str::to_owned);
     match (parts.next(), parts.next()) {
         (Some(source), Some(target)) => Mounted { kind: None, source, target, modes: parts.next() },

@@ -34,7 +34,7 @@ impl Import {
             self.note(name, format!("{key}: not carried over"));
         }
         let deployed = |pointer: &str| service.get("deploy").and_then(|deploy| deploy.pointer(pointer));
-        let count = deployed("/replicas").or(service.get("scale")).and_then(crate::hcl::convert::to_text);
+        let count = deployed("/replicas").or(service.get("scale")).and_then(crate::hcl::convert::json_to_text);
         if let Some(count) = count.filter(|count| count != "1") {
             self.note(name, format!("{count} replicas: one is carried over; a group of its own has a count"));
         }
@@ -86,7 +86,8 @@ impl Import {
     /// A reservation is what a task is promised, a limit what it may use beyond that.
     fn resources(&mut self, name: &str, service: &Fields) -> String {
         let deployed = |kind: &str| service.get("deploy").and_then(|d| d.pointer(&format!("/resources/{kind}")));
-        if let Some(cpus) = deployed("limits/cpus").or(service.get("cpus")).and_then(crate::hcl::convert::to_text) {
+        if let Some(cpus) = deployed("limits/cpus").or(service.get("cpus")).and_then(crate::hcl::convert::json_to_text)
+        {
             self.note(
                 name,
                 format!(
@@ -95,7 +96,7 @@ impl Import {
             );
         }
         let mut size = |value: Option<&Value>| {
-            let given = value.and_then(crate::hcl::convert::to_text)?;
+            let given = value.and_then(crate::hcl::convert::json_to_text)?;
             let found = bytes(&given).map(|bytes| (bytes >> 20).max(10));
             if found.is_none() {
                 self.note(name, format!("memory {given}: not a size"));

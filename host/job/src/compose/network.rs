@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Import;
 use super::value::{Fields, pairs, quoted, text, texts};
-use crate::hcl::convert::to_text;
+use crate::hcl::convert::json_to_text;
 
 /// A port of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,7 @@ fn asked(item: &Value) -> Asked {
         let (address, published, target) = (text("host_ip"), text("published"), text("target"));
         return Asked { address, published, target, is_udp: text("protocol") == "udp" };
     }
-    let text = to_text(item).unwrap_or_default();
+    let text = json_to_text(item).unwrap_or_default();
     let (ports, protocol) = text.split_once('/').unwrap_or((&text, ""));
     let mut parts = ports.rsplitn(3, ':').map(str::to_owned);
     let target = parts.next().unwrap_or_default();

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::hcl::convert::to_text;
+use crate::hcl::convert::json_to_text;
 
 /// A map of a Compose file.
 pub type Fields = Map<String, Value>;
 
 /// A scalar under a key, as text.
 pub fn text(fields: &Fields, key: &str) -> Option<String> {
-    fields.get(key).and_then(to_text)
+    fields.get(key).and_then(json_to_text)
 }
 
 /// The scalars of a list, or a scalar by itself.
 pub fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
-        Some(Value::Array(items)) => items.iter().filter_map(to_text).collect(),
-        Some(scalar) => to_text(scalar).into_iter().collect(),
+        Some(Value::Array(items)) => items.iter().filter_map(json_to_text).collect(),
+        Some(scalar) => json_to_text(scalar).into_iter().collect(),
         None => Vec::new(),
     }
 }
@@ -34,7 +34,7 @@ pub fn command(value: Option<&Value>) -> Vec<String> {
 /// A list of `NAME=value` or a map; a name alone has no value.
 pub fn pairs(value: Option<&Value>) -> Vec<(String, Option<String>)> {
     match value {
-        Some(Value::Object(fields)) => fields.iter().map(|(key, value)| (key.clone(), to_text(value))).collect(),
+        Some(Value::Object(fields)) => fields.iter().map(|(key, value)| (key.clone(), json_to_text(value))).collect(),
         list => texts(list)
             .iter()
             .map(|item| item.split_once('=').map_or((item.clone(), None), |(k, v)| (k.into(), Some(v.into()))))

@@ -11,6 +11,9 @@ pub enum Rules {
     Semver,
 }
 
+/// Parts of a semantic version; a condition may leave out the last ones.
+const PARTS: usize = 3;
+
 /// Signs that may stand before a version, longer ones first.
 const SIGNS: [&str; 7] = [">=", "<=", "!=", "~>", "=", ">", "<"];
 
@@ -27,9 +30,18 @@ pub fn matches(version: &str, conditions: &str, rules: Rules) -> bool {
     conditions.split(',').all(|condition| matches_one(&version, condition.trim(), rules).unwrap_or(false))
 }
 
+/// Whether conditions can be read at all.
+pub fn is_sound(conditions: &str, rules: Rules) -> bool {
+    let any = Version { numbers: vec![0; 3], pre: String::new() };
+    conditions.split(',').all(|condition| matches_one(&any, condition.trim(), rules).is_some())
+}
+
 fn matches_one(version: &Version, condition: &str, rules: Rules) -> Option<bool> {
     let sign = SIGNS.iter().find(|sign| condition.starts_with(**sign)).copied().unwrap_or_default();
-    let wanted = read(condition[sign.len()..].trim(), rules)?;
+    let mut wanted = read(condition[sign.len()..].trim(), Rules::Lenient)?;
+    if rules == Rules::Semver && wanted.numbers.len() < PARTS {
+        wanted.numbers.resize(PARTS, 0);
+    }
     let order = compare(version, &wanted);
     let comparable = rules == Rules::Semver || comparable(version, &wanted);
     Some(match sign {
@@ -74,7 +86,7 @@ fn read(text: &str, rules: Rules) -> Option<Version> {
         return None;
     }
     let numbers: Vec<u64> = numbers.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
-    if rules == Rules::Semver && numbers.len() != 3 {
+    if rules == Rules::Semver && numbers.len() != PARTS {
         return None;
     }
     Some(Version { numbers, pre: pre.trim_start_matches(['-', '~']).to_owned() })
@@ -145,6 +157,8 @@ mod tests {
             ("1.3.0-beta.2", "> 1.3.0-beta.1", Semver, true),
             ("1.3.0-beta.11", "> 1.3.0-beta.2", Semver, true),
             ("1.3.0-1", "< 1.3.0-a", Semver, true),
+            ("1.3.0", ">= 1", Semver, true),
+            ("1.3.0", "< 1.3", Semver, false),
             ("1.3", ">= 1.0.0", Semver, false),
             ("v1.3.0", ">= 1.0.0", Semver, false),
             ("1.3.0", "~> 1.2.0", Semver, false),

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use serde_json::Value;
+use super::value::Value;
 
 /// Bytes, roughly, that all values made while reading one file may take together.
 const TOTAL: usize = 32 << 20;
@@ -52,6 +52,7 @@ fn size(value: &Value, depth: usize) -> Option<usize> {
     let depth = depth.checked_sub(1)?;
     let inner = match value {
         Value::String(text) => text.len(),
+        Value::Number(number) => number.cost(),
         Value::Array(items) => sum(items.iter().map(|item| size(item, depth)))?,
         Value::Object(fields) => sum(fields.iter().map(|(key, item)| Some(key.len() + size(item, depth)?)))?,
         _ => 0,

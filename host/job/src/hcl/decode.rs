@@ -12,11 +12,12 @@ use super::convert::to_text;
 use super::eval::{Evaluator, span};
 use super::fault::Fault;
 use super::scope::Scope;
+use super::value::Value as Evaluated;
 use super::{Damaged, Document, header};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
 use crate::source_map::{SourceMap, join};
-use crate::spec::{self, Effect, Kind, Shape};
+use crate::spec::{self, Absent, Effect, Kind, Shape};
 use crate::suggest::did_you_mean;
 use crate::value;
 
@@ -189,7 +190,7 @@ impl<'a> Decoder<'a> {
             return self.complain(place, "Unsupported argument", detail);
         };
         let value = match self.evaluator.value(&attribute.value, scope) {
-            Ok(Value::Null) => return,
+            Ok(Evaluated::Null) => return self.null(spec, known, span(&attribute.value)),
             Ok(value) => value,
             Err(fault) => return self.error(fault),
         };
@@ -208,6 +209,15 @@ impl<'a> Decoder<'a> {
                 out.insert(known.json.into(), value);
             }
             Err(wrong) => self.complain(span(&attribute.value), &wrong.summary, wrong.detail(name)),
+        }
+    }
+
+    /// Null is the same as nothing written, where Nomad can tell that from the zero of the type.
+    fn null(&mut self, spec: &spec::Block, known: &spec::Attribute, place: Range<usize>) {
+        let collection = matches!(known.kind, Kind::Texts | Kind::Wholes(..) | Kind::Strings | Kind::Any);
+        let told_apart = collection || known.absent != Absent::Zero || LOOSE.contains(&spec.name);
+        if matches!(known.kind, Kind::Duration(_)) || !told_apart {
+            self.complain(place, "Unsuitable value type", no_null(known.name));
         }
     }
 
@@ -341,8 +351,8 @@ impl<'a> Decoder<'a> {
         let label = instance.labels.first().map(|(label, _)| label.clone()).unwrap_or_default();
         let pointer = join(at, &label);
         if out.get(spec.json).is_some_and(|known| known.get(&label).is_some()) {
-            let detail = format!("There is another {} block named {label:?}.", spec.name);
-            return self.complain(instance.place.clone(), &format!("Duplicate {} block", spec.name), detail);
+            let place = instance.place.clone();
+            self.warn(place, format!("there is another {} block named {label:?}; only this one counts", spec.name));
         }
         self.map.note(&pointer, Some(instance.place.clone()));
         let value = self.body(spec, instance, scope, &pointer);
@@ -388,13 +398,13 @@ impl<'a> Decoder<'a> {
     fn string(
         &mut self,
         key: &str,
-        value: Result<Value, Fault>,
+        value: Result<Evaluated, Fault>,
         expr: &Expression,
         at: &str,
         out: &mut Map<String, Value>,
     ) {
         match value.map(|value| (to_text(&value), value)) {
-            Ok((_, Value::Null)) => {}
+            Ok((_, Evaluated::Null)) => self.complain(span(expr), "Unsuitable value type", no_null(key)),
             Ok((Some(text), _)) => {
                 self.map.note(&join(at, key), expr.span());
                 out.insert(key.into(), text.into());
@@ -425,8 +435,8 @@ impl<'a> Decoder<'a> {
         self.map.note(&pointer, Some(place));
         self.places(&attribute.value, &pointer);
         let fields = match self.evaluator.value(&attribute.value, scope) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(Value::Null) => return,
+            Ok(Evaluated::Object(fields)) => fields,
+            Ok(Evaluated::Null) => return,
             Ok(_) => {
                 let detail = format!("Inappropriate value for attribute {:?}: map of string required.", spec.name);
                 return self.complain(span(&attribute.value), "Incorrect attribute value type", detail);
@@ -466,6 +476,13 @@ impl<'a> Decoder<'a> {
             _ => {}
         }
     }
+}
+
+/// Blocks whose attributes may all be null: Nomad reads them in a way of their own.
+const LOOSE: [&str; 2] = ["affinity", "constraint"];
+
+fn no_null(name: &str) -> String {
+    format!("Unsuitable value for {name:?}: null value is not allowed.")
 }
 
 /// Appends to the list of this name.

@@ -10,6 +10,7 @@ use super::eval::{span, too_large};
 use super::fault::{Fault, Outcome};
 use super::header;
 use super::scope::Scope;
+use super::value::Value as Evaluated;
 use crate::spec;
 use crate::suggest::did_you_mean;
 
@@ -20,7 +21,7 @@ const COST: usize = 256;
 struct Dynamic<'b> {
     kind: &'b str,
     iterator: &'b str,
-    items: Vec<(Value, Value)>,
+    items: Vec<(Evaluated, Evaluated)>,
     block: &'b Block,
     content: &'b Body,
 }
@@ -118,7 +119,7 @@ impl Decoder<'_> {
 }
 
 impl Dynamic<'_> {
-    fn scope<'s>(&self, key: &Value, value: &Value, outer: &'s Scope<'s>) -> Scope<'s> {
+    fn scope<'s>(&self, key: &Evaluated, value: &Evaluated, outer: &'s Scope<'s>) -> Scope<'s> {
         let mut scope = outer.inner();
         scope.set_field(self.iterator, "key", key.clone());
         scope.set_field(self.iterator, "value", value.clone());

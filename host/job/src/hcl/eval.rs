@@ -9,15 +9,16 @@ use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::expr::{Array, Conditional, Expression, ForExpr, FuncCall, Object, ObjectKey};
-use serde_json::{Map, Number, Value};
 
 use super::budget::Budget;
 use super::convert::{elements, to_bool, to_text};
 use super::fault::{Fault, Outcome};
 use super::functions::{Files, Functions};
+use super::number::Number;
 use super::scope::Scope;
 use super::types::Type;
 use super::unify::{type_of, unify};
+use super::value::{Map, Value};
 
 /// What becomes of a name that is not in scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +98,12 @@ impl Evaluator<'_> {
         self.budget.charge(value).map_err(|detail| too_large(span(blame), detail))
     }
 
+    /// As it is written; the library keeps no more than a float of it.
     fn number(&self, literal: &hcl_edit::Number, blame: &Expression) -> Outcome<Value> {
-        let whole = literal.as_i64().map(Number::from);
-        let number = whole.or_else(|| super::convert::number(literal.as_f64()?));
-        number
+        let written = blame.span().and_then(|span| self.text.get(span)).map(str::trim);
+        written
+            .and_then(Number::read)
+            .or_else(|| Number::read(&literal.to_string()))
             .map(Value::Number)
             .ok_or_else(|| Fault::new(span(blame), "Invalid number literal", "The number is too large."))
     }
@@ -143,6 +146,9 @@ impl Evaluator<'_> {
     }
 
     fn call(&self, call: &FuncCall, expr: &Expression, scope: &Scope) -> Outcome<Value> {
+        if !self.functions.are_any() {
+            return Err(Fault::new(span(expr), "Function calls not allowed", "Functions may not be called here."));
+        }
         let name = call.name.name.as_str();
         match name {
             "try" => return self.first_that_works(call, expr, scope),

@@ -6,6 +6,7 @@ use hcl_edit::structure::{Body, Structure};
 use serde_json::{Map, Value};
 
 use super::decode::{Decoder, Instance};
+use super::eval::span;
 use super::scope::Scope;
 use crate::source_map::join;
 
@@ -24,10 +25,17 @@ impl Decoder<'_> {
                     let inner = if is_map { join(&pointer, "0") } else { pointer };
                     self.places(&attribute.value, &inner);
                     match self.evaluator.value(&attribute.value, scope) {
-                        Ok(value) => {
-                            let value = if is_map { Value::from(vec![value]) } else { value };
-                            out.insert(name.into(), value);
-                        }
+                        Ok(value) => match value.json() {
+                            Some(value) => {
+                                let value = if is_map { Value::from(vec![value]) } else { value };
+                                out.insert(name.into(), value);
+                            }
+                            None => {
+                                let detail =
+                                    format!("Unsuitable value for {name:?}: a number in it is infinite or too large.");
+                                self.complain(span(&attribute.value), "Unsuitable value type", detail);
+                            }
+                        },
                         Err(fault) => self.error(fault),
                     }
                 }

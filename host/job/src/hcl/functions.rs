@@ -6,26 +6,22 @@ mod filesystem;
 mod format;
 mod network;
 mod numeric;
+mod secret;
 mod sets;
 mod string;
 mod time;
 mod yaml;
 
-use serde_json::Value;
-
 use super::convert::{to_number, to_text, type_name};
+use super::number::Number;
 use super::types::Type;
+use super::value::Value;
 use crate::suggest::did_you_mean;
 
 pub use filesystem::Files;
 
 /// Bytes one call may produce; more is an error before it is tried.
 const LARGEST: usize = 8 << 20;
-
-/// The one function of Nomad that is not offered. The only library that decrypts with PKCS #1 v1.5 has an advisory
-/// without a mend (RUSTSEC-2023-0071: it leaks keys through timing). Nobody could measure a job file being read, but
-/// none of 2,275 public job files calls it, and it would bring 22 crates and an exception from the advisories.
-const NOT_OFFERED: &str = "rsadecrypt";
 
 /// A function: its name, what it takes, and what it does.
 pub struct Function {
@@ -104,6 +100,7 @@ static FAMILIES: &[&[Function]] = &[
     sets::FUNCTIONS,
     numeric::FUNCTIONS,
     encoding::FUNCTIONS,
+    secret::FUNCTIONS,
     network::FUNCTIONS,
     filesystem::FUNCTIONS,
     time::FUNCTIONS,
@@ -111,6 +108,8 @@ static FAMILIES: &[&[Function]] = &[
 ];
 
 impl Functions {
+    /// None at all.
+    pub const NONE: Self = Self { families: &[], only: None };
     /// Those of job files.
     pub const JOB: Self = Self { families: FAMILIES, only: None };
     /// Those of driver configuration when a task starts.
@@ -132,6 +131,11 @@ impl Functions {
             "upper",
         ]),
     };
+
+    /// Whether there is any.
+    pub fn are_any(&self) -> bool {
+        !self.families.is_empty()
+    }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
         let only = self.only;
@@ -157,19 +161,9 @@ impl Functions {
     }
 
     fn unknown(&self, name: &str) -> Refusal {
-        let (summary, detail) = if name == NOT_OFFERED {
-            (
-                "Unsupported function",
-                format!(
-                    "The function {name:?} is not offered: the library for it has an open advisory \
-                     (RUSTSEC-2023-0071). Decrypt before, as with `openssl pkeyutl -decrypt`, and give it with -var."
-                ),
-            )
-        } else {
-            let hint = did_you_mean(name, self.names());
-            ("Call to unknown function", format!("There is no function named {name:?}.{hint}"))
-        };
-        Refusal { argument: None, summary, detail }
+        let hint = did_you_mean(name, self.names());
+        let detail = format!("There is no function named {name:?}.{hint}");
+        Refusal { argument: None, summary: "Call to unknown function", detail }
     }
 }
 
@@ -228,8 +222,15 @@ impl Call<'_> {
         self.value(index).as_str().unwrap_or_default()
     }
 
+    fn number(&self, index: usize) -> Number {
+        match self.value(index) {
+            Value::Number(number) => number.clone(),
+            _ => 0_i64.into(),
+        }
+    }
+
     fn float(&self, index: usize) -> f64 {
-        self.value(index).as_f64().unwrap_or_default()
+        self.number(index).float()
     }
 
     fn whole(&self, index: usize) -> Result<i64, String> {
@@ -252,7 +253,7 @@ fn texts<'v>(list: impl IntoIterator<Item = &'v Value>) -> Result<Vec<String>, S
     list.into_iter().map(|item| to_text(item).ok_or_else(|| "list of strings required".into())).collect()
 }
 
-/// A finite number as value.
+/// What the machine reckoned, as value.
 fn float(result: f64) -> Result<Value, String> {
-    super::convert::number(result).map(Value::Number).ok_or_else(|| "the result is not a finite number".into())
+    Number::from_float(result).map(Value::Number).ok_or_else(|| "the result is not a number".into())
 }

@@ -6,12 +6,12 @@ use hcl_edit::Span;
 use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
 use hcl_edit::structure::{Attribute, Body};
 use hcl_edit::visit::{Visit, visit_expr, visit_traversal};
-use serde_json::{Map, Value};
 
 use super::eval::Evaluator;
 use super::fault::Fault;
 use super::header;
 use super::scope::Scope;
+use super::value::{Map, Value};
 use crate::diagnostics::Diagnostics;
 use crate::source::Source;
 

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
-use serde_json::{Map, Value};
 
 use super::convert::{to_text, to_whole};
 use super::eval::{Evaluator, Unknown, span};
 use super::fault::{Fault, Outcome};
 use super::scope::Scope;
+use super::value::{Map, Value};
 use crate::suggest::did_you_mean;
 
 type Steps<'e> = &'e [hcl_edit::Decorated<TraversalOperator>];

@@ -8,6 +8,7 @@ use super::eval::{Evaluator, Unknown};
 use super::fault::Fault;
 use super::functions::{Files, Functions};
 use super::scope::Scope;
+use super::value::Value as Evaluated;
 
 /// Evaluates one text with the functions of the runtime; the error is a sentence.
 pub fn evaluate(text: &str, names: &Map<String, Value>) -> Result<Value, String> {
@@ -15,7 +16,7 @@ pub fn evaluate(text: &str, names: &Map<String, Value>) -> Result<Value, String>
         .map_err(|error| format!("{text:?} is not a template: {}.", error.message()))?;
     let mut scope = Scope::new();
     for (name, value) in names {
-        scope.set(name.as_str(), value.clone());
+        scope.set(name.as_str(), Evaluated::from(value.clone()));
     }
     run(text, &template, &scope)
 }
@@ -30,5 +31,6 @@ fn run(text: &str, template: &Template, scope: &Scope) -> Result<Value, String> 
         unset: None,
     };
     let whole = hcl_edit::expr::Expression::from(text);
-    evaluator.template_value(template, &whole, scope).map_err(Fault::into_detail)
+    let value = evaluator.template_value(template, &whole, scope).map_err(Fault::into_detail)?;
+    value.json().ok_or_else(|| format!("{text:?} gives a number that is too large."))
 }

@@ -1,6 +1,6 @@
 //! Names an expression may use.
 
-use serde_json::{Map, Value};
+use super::value::{Map, Value};
 
 /// Names, and below them those of the surrounding scope.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl<'a> Scope<'a> {
 
     /// Adds a field to the object of this name, such as a finished local to `local`.
     pub fn set_field(&mut self, name: &str, field: &str, value: Value) {
-        let object = self.names.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        let object = self.names.entry(name.to_owned()).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(fields) = object {
             fields.insert(field.into(), value);
         }

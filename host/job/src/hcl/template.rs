@@ -2,12 +2,12 @@
 
 use hcl_edit::expr::Expression;
 use hcl_edit::template::{Directive, Element, ForDirective, IfDirective, Strip, Template};
-use serde_json::Value;
 
 use super::convert::to_text;
 use super::eval::{Evaluator, span, too_large};
 use super::fault::{Fault, Outcome};
 use super::scope::Scope;
+use super::value::Value;
 
 impl Evaluator<'_> {
     /// The value of a template: text, or, when it is nothing but one `${…}`, the value in it.

@@ -1,12 +1,12 @@
 //! Type constraints: `list(string)`, `object({ name = string })`.
 
 use hcl_edit::expr::{Expression, ObjectKey};
-use serde_json::{Map, Value};
 
 use super::convert::{to_bool, to_number, to_text, type_name};
 use super::eval::span;
 use super::fault::{Fault, Outcome};
 use super::unify::{type_of, unify_all};
+use super::value::{Map, Value};
 
 /// A type of HCL.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +74,17 @@ impl Type {
                 _ => Err(invalid(expr)),
             },
             _ => Err(invalid(expr)),
+        }
+    }
+
+    /// Whether it says of every part what it is.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Text | Self::Number | Self::Bool => true,
+            Self::List(inner) | Self::Set(inner) | Self::Map(inner) => inner.is_exact(),
+            Self::Object(fields) => fields.iter().all(|(_, inner)| inner.is_exact()),
+            Self::Tuple(inner) => inner.iter().all(Self::is_exact),
         }
     }
 
@@ -152,8 +163,8 @@ impl Type {
 /// Numbers by size, all else by its text.
 fn in_set(left: &Value, right: &Value) -> std::cmp::Ordering {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match (left.as_f64(), right.as_f64()) {
-        (Some(left), Some(right)) => left.total_cmp(&right),
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.cmp(right),
         _ => text(left).cmp(&text(right)),
     }
 }

@@ -3,9 +3,8 @@
 //! Numbers and booleans become text beside text. Lists of different lengths, and objects with different keys, become
 //! lists and maps of one type for all elements.
 
-use serde_json::Value;
-
 use super::types::Type;
+use super::value::Value;
 
 /// The type a value shows by itself; null is of any.
 pub fn type_of(value: &Value) -> Type {
@@ -90,9 +89,10 @@ mod tests {
             (json!([{"a": 1}]), json!([{"b": "x"}, {}]), Some(json!([{"a": "1"}]))),
             (json!([]), json!({}), None),
         ] {
+            let (left, right) = (Value::from(left), Value::from(right));
             let kind = unify(type_of(&left), type_of(&right));
             let found = kind.map(|kind| kind.convert(left.clone()));
-            assert_eq!(found, expected.map(Ok), "{left} and {right}");
+            assert_eq!(found, expected.map(Value::from).map(Ok), "{left} and {right}");
         }
     }
 }

@@ -8,7 +8,6 @@ use std::ops::Range;
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body, Structure};
-use serde_json::{Map, Value};
 
 use super::budget::Budget;
 use super::eval::{Evaluator, Unknown};
@@ -18,6 +17,7 @@ use super::header;
 use super::reference::unset_variable;
 use super::scope::Scope;
 use super::types::Type;
+use super::value::{Map, Value};
 use crate::ParseOptions;
 use crate::diagnostics::Diagnostics;
 use crate::source::Source;
@@ -125,7 +125,13 @@ impl<'b> Reader<'b, '_> {
                     "description" => {}
                     "default" => default = Some(&attribute.value),
                     "type" => match Type::read(&attribute.value) {
-                        Ok(kind) => (variable.kind, variable.typed) = (kind, true),
+                        Ok(kind) if kind.is_exact() => (variable.kind, variable.typed) = (kind, true),
+                        Ok(_) => {
+                            let detail = "An exact type is required: say what \"any\", or the elements of a list, \
+                                          set or map are, as in list(string).";
+                            let place = super::eval::span(&attribute.value);
+                            self.error(Fault::new(place, "Invalid type specification", detail));
+                        }
                         Err(fault) => self.error(fault),
                     },
                     other => {
@@ -227,8 +233,9 @@ impl<'b> Reader<'b, '_> {
     }
 }
 
+/// Of a default, or of a value from outside; neither may call functions.
 fn evaluate(text: &str, budget: &Budget, expr: &Expression, scope: &Scope) -> Outcome<Value> {
-    with_evaluator(text, budget).value(expr, scope)
+    Evaluator { functions: &Functions::NONE, ..with_evaluator(text, budget) }.value(expr, scope)
 }
 
 /// Without files: a value from outside may not read any.

@@ -79,7 +79,7 @@ pub fn network(fields: &mut Fields) -> Result<(), String> {
     }
     if let Some(ports) = fields.shift_remove("dynamic_ports") {
         for port in items(&ports, "dynamic_ports")? {
-            let label = crate::hcl::convert::to_text(port).ok_or(NOT_LABELS)?;
+            let label = crate::hcl::convert::json_to_text(port).ok_or(NOT_LABELS)?;
             let port = match port_number(port) {
                 Some(number) => json!({ "Label": label, "To": number }),
                 None => json!({ "Label": legacy_label(&label, fields)?, "To": -1 }),
@@ -97,7 +97,7 @@ fn items<'v>(list: &'v Value, name: &str) -> Result<&'v Vec<Value>, String> {
 }
 
 fn port_number(value: &Value) -> Option<i64> {
-    crate::hcl::convert::to_whole(value).filter(|number| (1..=65_535).contains(number))
+    crate::hcl::convert::json_to_whole(value).filter(|number| (1..=65_535).contains(number))
 }
 
 fn legacy_label(label: &str, fields: &Fields) -> Result<String, String> {

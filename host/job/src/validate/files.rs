@@ -1,7 +1,7 @@
 //! Templates, artifacts, volumes.
 
 use super::Report;
-use crate::model::{Artifact, Task, TaskGroup, Template};
+use crate::model::{Artifact, JobKind, Task, TaskGroup, Template, Volume};
 
 /// Digests an artifact may be checked by, and how many hexadecimal digits each has.
 const CHECKSUMS: [(&str, usize); 4] = [("md5", 32), ("sha1", 40), ("sha256", 64), ("sha512", 128)];
@@ -73,16 +73,41 @@ impl Report {
         }
     }
 
-    pub(super) fn volumes(&mut self, group: &TaskGroup, at: &str) {
+    pub(super) fn volumes(&mut self, kind: JobKind, group: &TaskGroup, at: &str) {
         for (name, volume) in &group.volumes {
             let at = format!("{at}/Volumes/{name}");
             match volume.kind.as_str() {
-                "host" | "csi" => {}
+                "host" => {}
+                "csi" => self.csi(volume, &at),
                 other => self.error(format!("{at}/Type"), format!("volume has unrecognized type {other:?}")),
             }
             if volume.source.is_empty() {
-                self.error(at, "volume has an empty source");
+                self.error(&at, "volume has an empty source");
             }
+            if volume.per_alloc {
+                self.per_alloc(kind, group, volume, &format!("{at}/PerAlloc"));
+            }
+        }
+    }
+
+    fn per_alloc(&mut self, kind: JobKind, group: &TaskGroup, volume: &Volume, at: &str) {
+        if matches!(kind, JobKind::System | JobKind::Sysbatch) {
+            self.error(at, "volume cannot be per_alloc for system or sysbatch jobs");
+        }
+        if group.update.as_ref().is_some_and(|update| update.canary > 0) {
+            self.error(at, "volume cannot be per_alloc when canaries are in use");
+        }
+        if volume.sticky {
+            self.error(at, "volume cannot be per_alloc and sticky at the same time");
+        }
+    }
+
+    fn csi(&mut self, volume: &Volume, at: &str) {
+        if volume.attachment_mode.is_empty() {
+            self.error(at, "CSI volumes must have an attachment mode");
+        }
+        if volume.access_mode.is_empty() {
+            self.error(at, "CSI volumes must have an access mode");
         }
     }
 }

@@ -3,29 +3,47 @@
 use std::time::Duration;
 
 use super::Report;
-use crate::model::{JobKind, RestartMode, RestartPolicy, UpdateStrategy, format_duration};
+use crate::model::{Job, JobKind, RestartMode, RestartPolicy, TaskGroup, UpdateStrategy, format_duration};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Report {
-    pub(super) fn restart(&mut self, policy: &RestartPolicy, at: &str) {
+    /// Of a group: what Nomad refuses. A task's own policy it takes as it is.
+    pub(super) fn restart(&mut self, policy: &RestartPolicy, at: &str, of_group: bool) {
+        let mut say = |at: String, summary: String| {
+            if of_group { self.error(at, summary) } else { self.warning(at, summary) }
+        };
         let RestartPolicy { attempts, interval, delay, .. } = *policy;
         if attempts == 0 && policy.mode == RestartMode::Delay {
-            self.error(format!("{at}/Mode"), "Restart policy \"delay\" with 0 attempts is ambiguous");
+            say(format!("{at}/Mode"), "Restart policy \"delay\" with 0 attempts is ambiguous".into());
         }
         if interval < SHORTEST_INTERVAL {
             let got = format_duration(interval);
-            self.error(format!("{at}/Interval"), format!("Interval can not be less than 5s (got {got})"));
+            say(format!("{at}/Interval"), format!("Interval can not be less than 5s (got {got})"));
         }
         if delay.saturating_mul(attempts) > interval {
             let (interval, delay) = (format_duration(interval), format_duration(delay));
-            self.error(
+            say(
                 format!("{at}/Attempts"),
                 format!(
                     "Nomad can't restart the TaskGroup {attempts} times in an interval of \
                      {interval} with a delay of {delay}"
                 ),
             );
+        }
+    }
+
+    /// How allocations come to other machines.
+    pub(super) fn moved(&mut self, job: &Job, group: &TaskGroup, at: &str) {
+        if job.kind != JobKind::Service && group.migrate.is_some() {
+            let kind = JobKind::NAMES[job.kind as usize];
+            let at = if job.migrate.is_some() { "/Migrate".into() } else { format!("{at}/Migrate") };
+            self.error(at, format!("Job type {kind:?} does not allow migrate block"));
+        }
+        let Some(policy) = &group.reschedule_policy else { return };
+        if policy.attempts.unwrap_or(0) > 0 && policy.unlimited == Some(true) {
+            let at = if job.reschedule.is_some() { "/Reschedule".into() } else { format!("{at}/ReschedulePolicy") };
+            self.error(at, "If Attempts >0, Unlimited cannot also be set to true");
         }
     }
 

@@ -15,7 +15,7 @@ impl Report {
         self.constraints(&task.constraints, at, true);
         // The group's own was checked already, and is part of every task's.
         if task.restart_policy != group.restart_policy {
-            self.restart(&task.restart_policy, &format!("{at}/RestartPolicy"));
+            self.restart(&task.restart_policy, &format!("{at}/RestartPolicy"), false);
         }
         self.kill_timeout(group, task, &format!("{at}/KillTimeout"));
         self.resources(&task.resources, &format!("{at}/Resources"));

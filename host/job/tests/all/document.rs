@@ -142,7 +142,6 @@ fn what_cannot_be_read_is_not_printed() {
         ("scaling {}", "Missing required argument \"max\""),
         ("network {\ndynamic_ports = [\"a b\"]\n}", "does not conform to naming requirements"),
         ("network {\ndynamic_ports = [\"a\", \"A\"]\n}", "`A` overlaps with previous `a`"),
-        ("volume \"v\" {}\nvolume \"v\" {}", "Duplicate volume block"),
         ("task \"t\" {\nscaling \"disk\" {}\n}", "scaling policy name must be"),
         ("task \"t\" {\nscaling \"cpu\" {}\nscaling \"cpu\" {}\n}", "Duplicate scaling block"),
     ] {
@@ -284,16 +283,19 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
     (gateway["Terminating"], gateway["Mesh"]) = (Value::Null, Value::Null);
     group["Constraints"][0]["Operand"] = "=".into();
     group["Volumes"]["x"]["Type"] = "host".into();
+    group["Volumes"]["x"]["Sticky"] = false.into();
     for entry in ["Constraints", "Affinities"] {
         document[entry][0]["Operand"] = "=".into();
         document["TaskGroups"][0]["Tasks"][0]["Resources"]["Devices"][0][entry][0]["Operand"] = "=".into();
     }
     document["Type"] = "batch".into();
+    document["Reschedule"]["Unlimited"] = false.into();
+    document["TaskGroups"][0]["ReschedulePolicy"]["Unlimited"] = false.into();
     document["Periodic"]["Spec"] = "@daily".into();
     document["Periodic"]["Specs"] = Value::Null;
     for place in ["", "/TaskGroups/0"] {
         let update = document.pointer_mut(place).unwrap();
-        update["Update"] = Value::Null;
+        (update["Update"], update["Migrate"]) = (Value::Null, Value::Null);
     }
     let job = from_value(&document).unwrap_or_else(|found| panic!("{}", found.plain())).job;
     let mut lost = Vec::new();

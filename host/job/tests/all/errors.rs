@@ -73,6 +73,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "variable \"region\" {\n  default = 1\n}\njob \"j\" {\n  meta {\n    a = var.regoin\n    b = upper(\n      \"x\",\n      1)\n    c = [1][5]\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = local.nope\n    }\n  }\n}",
     ),
     (
+        "sides of constraints",
+        "job \"j\" {\n  constraint {\n    attribute = \"${node.unique_id}\"\n    value     = \"a\"\n  }\n  constraint {\n    attribute = \"$(attr.kernel.name)\"\n    value     = \"a\"\n  }\n  constraint {\n    attribute = \"$${attr.kernel.name\"\n    value     = \"a\"\n  }\n  constraint {\n    attribute = \"a\"\n  }\n  constraint {\n    attribute = \"a\"\n    version   = \"~> one\"\n  }\n  constraint {\n    attribute = \"a\"\n    semver    = \"~> 1.2.3\"\n  }\n  constraint {\n    distinct_property = \"a\"\n    value             = \"0\"\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
+        "moves and volumes",
+        "job \"j\" {\n  type = \"batch\"\n  group \"g\" {\n    reschedule {\n      attempts  = 1\n      unlimited = true\n    }\n    migrate {}\n    volume \"a\" {\n      type      = \"csi\"\n      source    = \"a\"\n      sticky    = true\n      per_alloc = true\n    }\n    task \"t\" {\n      driver = \"d\"\n    }\n  }\n}",
+    ),
+    (
         "dynamic",
         "job \"j\" {\n  dynamic \"gruop\" {\n    for_each = [1]\n    content {}\n  }\n  dynamic \"group\" {\n    for_each = node.list\n    content {}\n  }\n  dynamic \"group\" {\n    for_each = [1]\n  }\n}",
     ),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_job::model::{JobKind, LifecycleHook, RestartMode};
+use longshore_job::{ParseOptions, parse_str};
 use serde_json::json;
 
 use crate::{errors, job, task, task_text};
@@ -288,10 +289,68 @@ fn zeros_mean_the_default() {
 fn blocks_without_effect_are_warned_of() {
     let text = "job \"j\" {\npriority = 70\nspread {\n attribute = \"x\"\n}\ngroup \"g\" {\nreschedule {\n \
                 attempts = 1\n}\ntask \"t\" {\ndriver = \"d\"\n}\n}\n}";
-    let parsed = longshore_job::parse_str("test.hcl", text, &longshore_job::ParseOptions::default()).unwrap();
+    let parsed = parse_str("test.hcl", text, &ParseOptions::default()).unwrap();
     let warnings = parsed.warnings.plain();
     let expected = "warning: test.hcl:2,1-9: \"priority\" has no effect on a single machine\n\
                     warning: test.hcl:3,1-7: \"spread\" has no effect on a single machine\n\
                     warning: test.hcl:7,1-11: \"reschedule\" has no effect on a single machine\n";
     assert_eq!(warnings, expected);
+}
+
+#[test]
+fn null_is_nothing_where_nothing_can_be_told_from_zero() {
+    let nothing =
+        "resources {\n cpu = null\n}\n constraint {\n attribute = \"a\"\n operator = \"is_set\"\n value = null\n}";
+    assert_eq!(task(&task_text(nothing)).resources.cpu, 100);
+    for (inside, name) in [
+        ("user = null", "user"),
+        ("kill_timeout = null", "kill_timeout"),
+        ("env {\n A = null\n}", "A"),
+        ("env = { A = null }", "A"),
+        ("meta {\n A = null\n}", "A"),
+    ] {
+        let told = errors(&task_text(inside)).plain();
+        assert!(told.contains(&format!("Unsuitable value for {name:?}: null value is not allowed.")), "{told}");
+    }
+}
+
+#[test]
+fn one_and_zero_as_text_are_true_and_false() {
+    assert!(task(&task_text("leader = \"1\"")).leader);
+    assert!(!task(&task_text("leader = \"0\"")).leader);
+    assert!(errors(&task_text("leader = 1")).plain().contains("bool required"));
+}
+
+#[test]
+fn of_two_volumes_of_one_name_the_last_counts() {
+    let volume = |source: &str| format!("volume \"v\" {{\n type = \"host\"\n source = {source:?}\n}}\n");
+    let group = format!("group \"g\" {{\n{}{}task \"t\" {{\n driver = \"d\"\n}}\n}}", volume("a"), volume("b"));
+    let parsed = parse_str("test.hcl", &format!("job \"j\" {{\n{group}\n}}\n"), &ParseOptions::default()).unwrap();
+    assert_eq!(parsed.job.task_groups[0].volumes["v"].source, "b");
+    let warned = parsed.warnings.plain();
+    assert!(warned.contains("test.hcl:7,1-11: there is another volume block named \"v\""), "{warned}");
+}
+
+#[test]
+fn a_group_is_as_large_as_its_scaling_needs() {
+    let text = task_text("").replace("group \"g\" {", "group \"g\" {\n scaling {\n min = 2\n max = 3\n}\n");
+    assert_eq!(job(&text).task_groups[0].count, 2);
+    let with_count = text.replace("scaling {", "count = 3\n scaling {");
+    assert_eq!(job(&with_count).task_groups[0].count, 3);
+}
+
+#[test]
+fn a_gateway_needs_no_task() {
+    let gateway = "service {\n name = \"s\"\n connect {\n gateway {\n mesh {}\n}\n}\n}";
+    let text = format!("job \"j\" {{\n group \"g\" {{\n{gateway}\n}}\n}}\n");
+    assert!(job(&text).task_groups[0].tasks.is_empty());
+}
+
+#[test]
+fn what_nomad_does_not_refuse_in_a_task_is_a_warning() {
+    let policy = "restart {\n attempts = 20\n interval = \"2m\"\n delay = \"30s\"\n}";
+    let parsed = parse_str("test.hcl", &task_text(policy), &ParseOptions::default()).unwrap();
+    assert!(parsed.warnings.plain().contains("can't restart the TaskGroup 20 times"));
+    let group = task_text("").replace("group \"g\" {", &format!("group \"g\" {{\n{policy}\n"));
+    assert!(errors(&group).plain().contains("can't restart the TaskGroup 20 times"));
 }

@@ -11,9 +11,11 @@ mod functions;
 mod hostile;
 mod language;
 mod networks;
+mod numbers;
 mod passthrough;
 mod rewriting;
 mod runtime;
+mod secrets;
 mod traps;
 mod variables;
 

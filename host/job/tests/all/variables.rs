@@ -44,7 +44,7 @@ fn values_are_converted_to_the_declared_type() {
         ("map(number)", "{ a = \"1\" }", json!({"a": 1})),
         ("object({ a = number, b = list(bool) })", "{ a = 1, b = [true], c = 2 }", json!({"a": 1, "b": [true]})),
         ("tuple([string, number])", "[1, \"2\"]", json!(["1", 2])),
-        ("any", "{ a = [1] }", json!({"a": [1]})),
+        ("object({ a = list(number) })", "{ a = [1] }", json!({"a": [1]})),
     ] {
         let declared = format!("variable \"x\" {{\n type = {kind}\n}}");
         let options = ParseOptions { variables: pairs(&[("x", given)]), ..Default::default() };
@@ -64,7 +64,12 @@ fn wrong_declarations_and_values_are_named() {
         ("variable \"x\" {\n type = strin\n}", "", "Invalid type specification"),
         ("variable \"x\" {}", "", "test.hcl:7,6-11: Unset variable \"x\"; A used variable must be set"),
         ("variable \"x\" {\n type = number\n default = \"a\"\n}", "", "Invalid default value for variable"),
-        ("variable \"x\" {\n type = number\n}", "a b", "<value for var.x from -var>:1,2-2: Invalid expression"),
+        ("variable \"x\" {\n type = any\n}", "1", "Invalid type specification; An exact type is required"),
+        ("variable \"x\" {\n type = list\n}", "[1]", "Invalid type specification; An exact type is required"),
+        ("variable \"x\" {\n default = try(1)\n}", "", "Function calls not allowed; Functions may not be called"),
+        ("variable \"x\" {\n type = list(string)\n}", "[upper(\"a\")]", "Function calls not allowed"),
+        ("variable \"x\" {\n type = number\n}", "1 + 1", "a number required, got string"),
+        ("variable \"x\" {\n type = list(number)\n}", "a b", "<value for var.x from -var>:1,2-2: Invalid expression"),
         ("variable \"x\" {\n type = number\n}", "\"a\"", "Invalid value for command line variable"),
         ("variable \"x\" {\n type = list(string)\n}", "5", "list required, got number"),
         ("variable \"x\" {\n default = node.a\n}", "", "There is no variable named \"node\"."),
@@ -124,4 +129,17 @@ fn a_file_of_values_declares_nothing() {
     let said = value("variable \"x\" {\n default = 1\n}", "var.x", &options).unwrap_err();
     assert!(said.contains("values.hcl:1,1-13: Variable declaration in a .var file"), "{said}");
     assert!(said.contains("values.hcl:2,1-2: Undefined variable"), "{said}");
+}
+
+#[test]
+fn a_text_gives_values_as_a_file_does() {
+    let declared = "variable \"x\" {\n type = list(number)\n}";
+    let options = ParseOptions { var_text: "x = [1, 2]\n".into(), ..Default::default() };
+    assert_eq!(value(declared, "var.x", &options), Ok(json!([1, 2])));
+    let unknown = ParseOptions { var_text: "x = [1]\ny = 2\n".into(), ..Default::default() };
+    let said = value(declared, "var.x", &unknown).unwrap_err();
+    assert!(said.contains("input.vars:2,1-2: Undefined variable"), "{said}");
+    assert_eq!(value(declared, "var.x", &ParseOptions { strict: false, ..unknown }), Ok(json!([1])));
+    let wrong = ParseOptions { var_text: "x = \"a\"".into(), ..Default::default() };
+    assert!(value(declared, "var.x", &wrong).unwrap_err().contains("input.vars:1,5-8"));
 }

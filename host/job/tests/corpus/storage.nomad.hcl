@@ -5,7 +5,6 @@ job "stored" {
       type            = "csi"
       source          = "db-data"
       read_only       = true
-      sticky          = true
       access_mode     = "single-node-writer"
       attachment_mode = "file-system"
       per_alloc       = true
@@ -17,6 +16,7 @@ job "stored" {
     volume "logs" {
       type   = "host"
       source = "logs"
+      sticky = true
     }
     task "db" {
       driver = "docker"

@@ -16,7 +16,7 @@ use crate::{
 /// Which file, with which values.
 #[derive(Clone, Debug, Args)]
 pub struct JobFileArguments {
-    /// Job file: HCL, or JSON as the API takes it
+    /// Job file: HCL, or JSON as the API takes it; - is standard input
     file: PathBuf,
     /// Value of a variable
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
@@ -67,6 +67,7 @@ impl JobFileArguments {
                 .collect(),
             allow_files: true,
             strict: !self.lenient,
+            ..ParseOptions::default()
         }
     }
 
@@ -78,6 +79,12 @@ impl JobFileArguments {
             anstream::eprint!("{}", found.graphical(true));
         }
         Ok(document)
+    }
+
+    /// What the files of variables say, one after another.
+    fn variable_text(&self) -> String {
+        let texts = self.variable_files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+        texts.map(|text| text + "\n").collect()
     }
 
     /// Reads the file. Warnings go to standard error.
@@ -97,7 +104,7 @@ impl JobFileArguments {
             format: if source.is_some() { "hcl2".into() } else { "json".into() },
             source: source.or_else(|| std::fs::read_to_string(&self.file).ok()).unwrap_or_default(),
             variable_flags: Some(self.variables.iter().cloned().collect()),
-            variables: String::new(),
+            variables: self.variable_text(),
         };
         Ok(JobFile { job: parsed.job, submission, warnings: parsed.warnings, map: parsed.map })
     }

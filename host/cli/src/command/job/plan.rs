@@ -85,26 +85,29 @@ impl Arguments {
 
 fn job(diff: &Diff) -> Vec<String> {
     let mut lines = vec![format!("{} Job: {:?}", mark(diff.change), diff.id)];
-    inner(diff, 0, &mut lines);
+    inner(diff, 0, false, &mut lines);
     for group in &diff.task_groups {
         let updates = group.updates.iter().flatten().map(|(name, count)| format!("{count} {name}"));
         let updates = updates.collect::<Vec<_>>().join(", ");
         let updates = if updates.is_empty() { String::new() } else { format!(" ({updates})") };
         lines.push(format!("{} Task Group: {:?}{updates}", mark(group.change), group.name));
-        inner(group, 1, &mut lines);
+        inner(group, 1, false, &mut lines);
         for task in &group.tasks {
             let follows = follows(task.annotations.as_deref());
             lines.push(format!("  {} Task: {:?}{follows}", mark(task.change), task.name));
-            inner(task, 2, &mut lines);
+            inner(task, 2, false, &mut lines);
         }
     }
     lines
 }
 
-/// Fields and blocks; of what is new or gone, only what says something.
-fn inner(diff: &Diff, depth: usize, lines: &mut Vec<String>) {
+/// Fields and blocks; of what is new or gone, only what says something, or was `written` by people in any case.
+fn inner(diff: &Diff, depth: usize, written: bool, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth + 1);
-    let fields: Vec<&Field> = diff.fields.iter().flatten().collect();
+    let whole = matches!(diff.change, Change::Added | Change::Deleted);
+    let written = written || ["Config", "Env", "Meta"].contains(&diff.name.as_str());
+    let shown = |field: &&Field| !whole || written || says_something(field);
+    let fields: Vec<&Field> = diff.fields.iter().flatten().filter(shown).collect();
     let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0);
     for field in fields {
         let name = format!("{}:{}", field.name, " ".repeat(width - field.name.len()));
@@ -117,10 +120,21 @@ fn inner(diff: &Diff, depth: usize, lines: &mut Vec<String>) {
         lines.push(format!("{indent}{} {name} {values}{follows}", mark(field.change)));
     }
     for object in diff.objects.iter().flatten() {
+        let mut inside = Vec::new();
+        inner(object, depth + 1, written, &mut inside);
+        if whole && inside.is_empty() {
+            continue;
+        }
         lines.push(format!("{indent}{} {} {{", mark(object.change), object.name));
-        inner(object, depth + 1, lines);
+        lines.append(&mut inside);
         lines.push(format!("{indent}  }}"));
     }
+}
+
+/// Whether a field that is new or gone holds more than the zero of its type.
+fn says_something(field: &Field) -> bool {
+    let value = if field.change == Change::Deleted { &field.old } else { &field.new };
+    !["", "0", "0s", "false"].contains(&value.as_str())
 }
 
 /// What follows from a change, in brackets.

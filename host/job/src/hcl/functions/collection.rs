@@ -1,11 +1,10 @@
 //! Lists and maps.
 
-use serde_json::{Map, Value};
-
 use super::Parameter::{Alike, Any, List, Map as Object, Number, Text, Value as Given};
-use super::{Call, Function, fits, float, function, texts, variadic};
-use crate::hcl::convert::{elements, equal, to_text, to_whole};
+use super::{Call, Function, fits, function, texts, variadic};
+use crate::hcl::convert::{elements, to_text, to_whole};
 use crate::hcl::unify::{type_of, unify_all};
+use crate::hcl::value::{Map, Value};
 
 /// As many numbers as `range` may make.
 const LONGEST_RANGE: usize = 1024;
@@ -24,7 +23,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     variadic("concat", &[List], List, |c| {
         Ok(c.arguments.iter().filter_map(Value::as_array).flatten().cloned().collect())
     }),
-    function("contains", &[List, Any], |c| Ok(c.list(0).iter().any(|item| equal(item, c.value(1))).into())),
+    function("contains", &[List, Any], |c| Ok(c.list(0).iter().any(|item| item == c.value(1)).into())),
     function("distinct", &[Alike], |c| Ok(Value::Array(distinct(c.list(0))))),
     function("element", &[List, Number], element),
     function("flatten", &[List], |c| {
@@ -122,26 +121,27 @@ fn merge(c: &Call) -> Result<Value, String> {
 /// `range(limit)`, `range(start, limit)`, `range(start, limit, step)`.
 fn range(c: &Call) -> Result<Value, String> {
     let (start, limit) = match c.arguments.len() {
-        1 => (0.0, c.float(0)),
-        2 | 3 => (c.float(0), c.float(1)),
+        1 => (0_i64.into(), c.number(0)),
+        2 | 3 => (c.number(0), c.number(1)),
         _ => return Err("takes one to three arguments".into()),
     };
     let step = match c.arguments.len() {
-        3 => c.float(2),
-        _ if limit < start => -1.0,
-        _ => 1.0,
+        3 => c.number(2),
+        _ if limit < start => (-1_i64).into(),
+        _ => 1_i64.into(),
     };
-    if step == 0.0 || (limit - start) * step < 0.0 {
+    let down = step.is_negative();
+    if step.is_zero() || (down && limit > start) || (!down && limit < start) {
         return Err("step must be able to reach the limit".into());
     }
     let mut items = Vec::new();
     let mut here = start;
-    while (step > 0.0 && here < limit) || (step < 0.0 && here > limit) {
+    while (!down && here < limit) || (down && here > limit) {
         if items.len() >= LONGEST_RANGE {
             return Err(format!("more than {LONGEST_RANGE} values were generated"));
         }
-        items.push(float(here)?);
-        here += step;
+        let next = here.plus(&step)?;
+        items.push(Value::Number(std::mem::replace(&mut here, next)));
     }
     Ok(Value::Array(items))
 }

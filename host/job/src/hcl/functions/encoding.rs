@@ -3,12 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 use sha2::Digest;
 
 use super::Parameter::{Any, Number, Text};
 use super::{Call, Function, function, variadic};
-use crate::hcl::convert::to_text;
+use crate::hcl::value::Value;
 
 /// What a query string may hold as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
@@ -16,8 +15,11 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 pub(super) static FUNCTIONS: &[Function] = &[
     function("base64decode", &[Text], base64decode),
     function("base64encode", &[Text], |c| Ok(STANDARD.encode(c.text(0)).into())),
-    function("jsondecode", &[Text], |c| serde_json::from_str(c.text(0)).map_err(|error| error.to_string())),
-    function("jsonencode", &[Any], |c| Ok(escaped(&json(c.value(0))).into())),
+    function("jsondecode", &[Text], jsondecode),
+    function("jsonencode", &[Any], |c| match c.value(0).is_finite() {
+        true => Ok(escaped(&json(c.value(0))).into()),
+        false => Err("cannot serialize infinity as JSON".into()),
+    }),
     variadic("bcrypt", &[Text], Number, bcrypt),
     function("csvdecode", &[Text], csvdecode),
     function("uuidv4", &[], |_| Ok(uuid::Uuid::new_v4().to_string().into())),
@@ -28,6 +30,11 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("sha256", &[Text], |c| Ok(hex(&sha2::Sha256::digest(c.text(0))))),
     function("sha512", &[Text], |c| Ok(hex(&sha2::Sha512::digest(c.text(0))))),
 ];
+
+fn jsondecode(c: &Call) -> Result<Value, String> {
+    let document: serde_json::Value = serde_json::from_str(c.text(0)).map_err(|error| error.to_string())?;
+    Ok(document.into())
+}
 
 fn base64decode(c: &Call) -> Result<Value, String> {
     // Lines may be broken anywhere.
@@ -59,7 +66,9 @@ fn bcrypt(c: &Call) -> Result<Value, String> {
     };
     let allowed = u32::try_from(cost).ok().filter(|_| cost <= COSTLIEST);
     let cost = allowed.ok_or_else(|| format!("the cost must be at most {COSTLIEST}"))?;
-    bcrypt::non_truncating_hash(c.text(0), cost).map(Value::from).map_err(|error| error.to_string())
+    let hash = bcrypt::non_truncating_hash_with_result(c.text(0), cost).map_err(|error| error.to_string())?;
+    // Go's library still marks its hashes so; they are the same.
+    Ok(hash.format_for_version(bcrypt::Version::TwoA).into())
 }
 
 /// A list of objects, by the names in the first line.
@@ -106,7 +115,6 @@ fn json(value: &Value) -> String {
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
-        Value::Number(_) => to_text(value).unwrap_or_default(),
         other => other.to_string(),
     }
 }

@@ -2,12 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-
 use super::Parameter::Text;
 use super::{Call, Function, function};
+use crate::hcl::value::Value;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// Bytes a file read into a job may have.
 const LARGEST_FILE: u64 = 4 << 20;

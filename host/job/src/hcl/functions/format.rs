@@ -1,10 +1,12 @@
 //! `format` and `formatlist`: Go's verbs.
 
-use serde_json::Value;
+use num_bigint::{BigUint, Sign};
 
 use super::Parameter::{Any, Text};
 use super::{Call, Function, LARGEST, fits, variadic};
-use crate::hcl::convert::{to_bool, to_number, to_text, to_whole};
+use crate::hcl::convert::{to_bool, to_number, to_text};
+use crate::hcl::number::Number;
+use crate::hcl::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("format", &[Text], Any, |c| format(c.text(0), &c.arguments[1..]).map(Value::from)),
@@ -117,11 +119,15 @@ impl Verb {
 
     fn show(&self, value: &Value) -> Result<String, String> {
         let wrong = |wanted: &str| format!("unsupported value for %{}: {wanted} required", self.letter);
-        let whole = || to_whole(value).ok_or_else(|| wrong("whole number"));
+        let whole = || to_number(value).and_then(|number| number.whole()).ok_or_else(|| wrong("whole number"));
+        let integer = |prefix: &str, digits: fn(&BigUint) -> String| {
+            let whole = whole()?;
+            Ok(self.signed(whole.sign() == Sign::Minus, format!("{prefix}{}", digits(whole.magnitude()))))
+        };
         match self.letter {
             'v' if self.sharp => Ok(value.to_string()),
             'v' => match value {
-                Value::Number(number) => Ok(general(number.as_f64().unwrap_or_default())),
+                Value::Number(number) => Ok(number.general_text()),
                 other => Ok(to_text(other).unwrap_or_else(|| other.to_string())),
             },
             's' => {
@@ -136,30 +142,27 @@ impl Verb {
                 Ok(Value::from(text).to_string())
             }
             't' => to_bool(value).map(|truth| truth.to_string()).ok_or_else(|| wrong("bool")),
-            'd' => Ok(self.signed(whole()? < 0, whole()?.unsigned_abs().to_string())),
-            'b' => Ok(self.signed(whole()? < 0, format!("{:b}", whole()?.unsigned_abs()))),
-            'o' => Ok(self.signed(whole()? < 0, format!("{:o}", whole()?.unsigned_abs()))),
-            'x' => Ok(self.signed(whole()? < 0, format!("{}{:x}", self.prefix("0x"), whole()?.unsigned_abs()))),
-            'X' => Ok(self.signed(whole()? < 0, format!("{}{:X}", self.prefix("0X"), whole()?.unsigned_abs()))),
-            'f' | 'e' | 'E' | 'g' | 'G' => {
-                let number = to_number(value).and_then(|number| number.as_f64());
-                self.float(number.ok_or_else(|| wrong("number"))?)
-            }
+            'd' => integer("", BigUint::to_string),
+            'b' => integer("", |size| format!("{size:b}")),
+            'o' => integer("", |size| format!("{size:o}")),
+            'x' => integer(self.prefix("0x"), |size| format!("{size:x}")),
+            'X' => integer(self.prefix("0X"), |size| format!("{size:X}")),
+            'f' | 'e' | 'E' | 'g' | 'G' => self.float(&to_number(value).ok_or_else(|| wrong("number"))?),
             other => Err(format!("unsupported format verb {other:?}")),
         }
     }
 
-    fn float(&self, number: f64) -> Result<String, String> {
+    fn float(&self, number: &Number) -> Result<String, String> {
         let digits = self.precision.unwrap_or(6);
         fits(digits)?;
-        let size = number.abs();
         let text = match self.letter {
-            'f' => format!("{size:.digits$}"),
-            'e' | 'E' => exponent(&format!("{size:.digits$e}")),
-            _ => general(size),
+            'f' => number.fixed(digits),
+            'e' | 'E' => number.scientific(digits),
+            _ => number.general(self.precision),
         };
+        let text = text.unwrap_or_else(|| "Inf".into());
         let text = if "EG".contains(self.letter) { text.to_uppercase() } else { text };
-        Ok(self.signed(number < 0.0, text))
+        Ok(self.signed(number.is_negative(), text))
     }
 
     fn prefix(&self, prefix: &'static str) -> &'static str {
@@ -193,23 +196,4 @@ fn digits(text: &str) -> Result<(Option<usize>, &str), String> {
         Ok(number) if number <= LARGEST => Ok((Some(number), &text[end..])),
         _ => Err("a width or precision is too large".into()),
     }
-}
-
-/// As few digits as there are; with an exponent from a million on, and below a ten-thousandth.
-fn general(number: f64) -> String {
-    let written = format!("{number:e}");
-    let power: i32 = written.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
-    if (-4..6).contains(&power) { number.to_string() } else { exponent(&written) }
-}
-
-/// Rust writes `1e3`, Go `1e+03`.
-fn exponent(text: &str) -> String {
-    let Some((mantissa, power)) = text.split_once('e') else {
-        return text.to_owned();
-    };
-    let (sign, power) = match power.strip_prefix('-') {
-        Some(power) => ('-', power),
-        None => ('+', power),
-    };
-    format!("{mantissa}e{sign}{power:0>2}")
 }

@@ -2,26 +2,39 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde_json::Value;
-
 use super::Parameter::{Number, Text};
 use super::{Call, Function, function, variadic};
+use crate::hcl::value::Value;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function("cidrhost", &[Text, Number], cidrhost),
     function("cidrnetmask", &[Text], |c| Ok(prefix(c)?.netmask().to_string().into())),
     function("cidrsubnet", &[Text, Number, Number], |c| {
         let (bits, number) = (c.whole(1)?, c.whole(2)?);
+        if bits > FURTHEST {
+            return Err(format!("may not extend prefix by more than {FURTHEST} bits"));
+        }
         let number = u128::try_from(number).map_err(|_| "the network number must not be negative")?;
         Ok(subnet(prefix(c)?, bits, number)?.to_string().into())
     }),
     variadic("cidrsubnets", &[Text], Number, cidrsubnets),
 ];
 
+/// Bits that `cidrsubnet` may extend a prefix by.
+const FURTHEST: i64 = 32;
+
 fn prefix(c: &Call) -> Result<IpNet, String> {
-    let net: IpNet = c.text(0).parse().map_err(|_| format!("invalid CIDR expression: {}", c.text(0)))?;
-    Ok(net.trunc())
+    read_prefix(c.text(0))
+        .map(|net| net.trunc())
+        .ok_or_else(|| format!("invalid CIDR expression: invalid CIDR address: {}", c.text(0)))
+}
+
+/// As Go reads it: zeros may lead the length, but no part of an address, which others would take for octal.
+fn read_prefix(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let digits = !length.is_empty() && length.bytes().all(|digit| digit.is_ascii_digit());
+    IpNet::new(address.parse().ok()?, length.parse().ok().filter(|_| digits)?).ok()
 }
 
 /// The address of a network as a number, and how many bits it has.

@@ -1,11 +1,10 @@
 //! Lists taken as sets: of one type, without repetitions, in order.
 
-use serde_json::Value;
-
 use super::Parameter::{Alike, List};
 use super::{Call, Function, fits, variadic};
 use crate::hcl::types::Type;
 use crate::hcl::unify::{type_of, unify_all};
+use crate::hcl::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     variadic("setintersection", &[List], List, |c| {

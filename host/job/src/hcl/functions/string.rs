@@ -1,10 +1,10 @@
 //! Text.
 
-use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::Parameter::{List, Number, Text};
 use super::{Call, Function, fits, function, texts, variadic};
+use crate::hcl::value::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     function("chomp", &[Text], |c| {

@@ -1,11 +1,11 @@
 //! Points in time, as text of RFC 3339.
 
-use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::Parameter::Text;
 use super::{Call, Function, function};
+use crate::hcl::value::Value;
 use crate::model::parse_duration;
 
 pub(super) static FUNCTIONS: &[Function] =

@@ -1,13 +1,12 @@
 //! YAML, read and written as HCL does.
 
-use serde_json::{Map, Value};
-
 use super::Parameter::{Any, Text};
 use super::{Call, Function, fits, function};
+use crate::hcl::value::{Map, Value};
 use crate::yaml;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    function("yamldecode", &[Text], |c| yaml::read(c.text(0), yaml::Words::Many)),
+    function("yamldecode", &[Text], |c| Ok(yaml::read(c.text(0), yaml::Words::Many)?.into())),
     function("yamlencode", &[Any], yamlencode),
 ];
 

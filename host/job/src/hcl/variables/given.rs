@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::structure::{Attribute, Body};
-use serde_json::Value;
 
 use super::{Reader, Variable, evaluate};
 use crate::ParseOptions;
@@ -14,6 +13,7 @@ use crate::hcl::eval::span;
 use crate::hcl::fault::{Fault, Outcome};
 use crate::hcl::scope::Scope;
 use crate::hcl::types::Type;
+use crate::hcl::value::Value;
 use crate::hcl::{header, json_body, parse};
 use crate::source::Source;
 use crate::suggest::did_you_mean;
@@ -34,6 +34,11 @@ impl Reader<'_, '_> {
             if let Err(found) = self.file(path, options) {
                 self.found.extend(found);
             }
+        }
+        if !options.var_text.is_empty()
+            && let Err(found) = self.assignments(&Source::new("input.vars", options.var_text.as_str()), options)
+        {
+            self.found.extend(found);
         }
         for (name, text) in &options.variables {
             if self.index.contains_key(name) {
@@ -64,7 +69,7 @@ impl Reader<'_, '_> {
             return;
         };
         let literal = match (variable.typed, &variable.value) {
-            (true, _) => variable.kind == Type::Text,
+            (true, _) => matches!(variable.kind, Type::Text | Type::Number),
             (false, default) => default.as_ref().is_none_or(Value::is_string),
         };
         let value = if literal { Ok(Value::from(text)) } else { parse_value(&source, self.budget) };
@@ -92,7 +97,12 @@ impl Reader<'_, '_> {
         if text.len() > crate::LARGEST_SOURCE {
             return Err(refuse(format!("more than {} bytes", crate::LARGEST_SOURCE)).into());
         }
-        let source = json_body::variables(&Source::new(name, text))?;
+        self.assignments(&Source::new(name, text), options)
+    }
+
+    /// `name = value`, any number of times.
+    fn assignments(&mut self, given: &Source, options: &ParseOptions) -> Result<(), Diagnostics> {
+        let source = json_body::variables(given)?;
         let body: Body = parse(&source)?;
         self.found.add_source(&source);
         for block in body.blocks() {
