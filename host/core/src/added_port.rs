@@ -29,8 +29,8 @@ pub struct AddedPort {
     pub port: Port,
     /// Number inside the allocation's network that it leads to; none while it is not mapped.
     pub mapped_to: Option<u16>,
-    /// Tasks that asked for it; [`TaskId::shared`](crate::caller::TaskId::shared) is the allocation, which none outlives.
-    /// Empty in the journals of agents that did not write that down, and then the allocation's too.
+    /// Tasks that asked for it; [`TaskId::shared`](crate::caller::TaskId::shared) is the allocation, which none
+    /// outlives. Empty in the journals of agents that did not write that down, and then the allocation's too.
     #[serde(default)]
     pub tasks: BTreeSet<String>,
 }

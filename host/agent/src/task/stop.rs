@@ -125,7 +125,7 @@ impl TaskRunner {
         }
     }
 
-    /// Gives back the ports that the task's driver added for it. What remains of them, the end of the allocation removes.
+    /// Gives back the ports that the task's driver added for it. What remains of them goes with the allocation.
     pub(super) async fn end_added_ports(&self) {
         let alloc = self.shared.board.alloc(&self.id.alloc);
         let is_owner =

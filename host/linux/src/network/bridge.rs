@@ -214,8 +214,8 @@ impl Bridge {
         Ok(())
     }
 
-    /// Removes all that allocations have, past every error; answers those of each. In the kernel's tables each is looked
-    /// for once, for all together.
+    /// Removes all that allocations have, past every error; answers those of each. The kernel's tables are looked through
+    /// once, for all together.
     pub fn remove(&mut self, allocs: &[&str]) -> Vec<Vec<HostError>> {
         let mut errors: Vec<Vec<HostError>> = vec![Vec::new(); allocs.len()];
         if self.remove_known_entries(allocs).is_err() {

@@ -232,8 +232,8 @@ impl Book {
         Ok(())
     }
 
-    /// What takes connections and datagrams on ::1 for a port, or for all of an allocation, that do not lead to `keep`. It is to be
-    /// ended before the port is given back.
+    /// What takes connections and datagrams on ::1 for a port, or for all of an allocation, that do not lead to `keep`.
+    /// It is to be ended before the port is given back.
     pub fn stop_leading(&mut self, alloc: &AllocId, label: Option<&str>, keep: Option<SocketAddr>) -> Vec<Proxy> {
         let entries = self.allocs.get_mut(alloc).into_iter().flatten();
         let meant = entries.filter(|entry| label.is_none_or(|label| label == entry.port.label));

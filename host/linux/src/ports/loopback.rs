@@ -1,8 +1,8 @@
 //! `[::1]:port` of ports that lead into a network of an allocation's own.
 //!
-//! The kernel maps a port for every other address of this machine, but no packet from ::1 leaves the loopback interface.
-//! So beside the sockets that hold the port others are bound to ::1 alone, and what comes to them is copied: connections
-//! here, datagrams in `datagrams`.
+//! The kernel maps a port for every other address of this machine, but no packet from ::1 leaves the loopback
+//! interface. So beside the sockets that hold the port others are bound to ::1 alone, and what comes to them is copied:
+//! connections here, datagrams in `datagrams`.
 
 mod datagrams;
 
