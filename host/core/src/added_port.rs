@@ -3,8 +3,11 @@
 //! They are written down in the agent's journal, so that the next agent holds and maps them again: a reservation
 //! before the driver is told of it, a map before it has an effect, and the end of either before that of the thing
 //! itself.
+//!
+//! A port lives as long as a task that asked for it, its restarts included, or as the allocation if the driver asked
+//! for no task (when it made the network).
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -26,12 +29,21 @@ pub struct AddedPort {
     pub port: Port,
     /// Number inside the allocation's network that it leads to; none while it is not mapped.
     pub mapped_to: Option<u16>,
+    /// Tasks that asked for it; [`TaskId::shared`](crate::caller::TaskId::shared) is the allocation, which none
+    /// outlives. Empty in the journals of agents that did not write that down, and then the allocation's too.
+    #[serde(default)]
+    pub tasks: BTreeSet<String>,
 }
 
 impl AddedPort {
     /// The port as it is mapped; none while it is not.
     pub fn mapped(&self) -> Option<Port> {
         self.mapped_to.map(|task_port| Port { task_port, ..self.port.clone() })
+    }
+
+    /// Whether nobody but this task asked for it.
+    pub fn ends_with(&self, task: &str) -> bool {
+        self.tasks.len() == 1 && self.tasks.contains(task)
     }
 }
 
@@ -56,11 +68,22 @@ pub trait AddedPorts: Send + Sync {
         let reserved = ports.reserve(alloc, std::slice::from_ref(request)).await?;
         let port = reserved.into_iter().find(|port| port.label == request.label);
         let port = port.ok_or_else(|| HostError::Other(format!("port {:?} was not reserved", request.label)))?;
-        if is_new {
-            let added = AddedPort { port: port.clone(), mapped_to: None };
-            let written = self.change(alloc, Box::new(|all| all.push(added))).await;
-            if let Err(error) = written {
-                ports.release(alloc, Some(&port.label)).await?;
+        if !is_of_job(scope, &port.label) {
+            let (wanted, task) = (port.clone(), scope.id.task.clone());
+            let add =
+                move |all: &mut Vec<AddedPort>| match all.iter_mut().find(|added| added.port.label == wanted.label) {
+                    Some(added) => {
+                        added.tasks.insert(task);
+                    }
+                    None if is_new => {
+                        all.push(AddedPort { port: wanted, mapped_to: None, tasks: BTreeSet::from([task]) });
+                    }
+                    None => {}
+                };
+            if let Err(error) = self.change(alloc, Box::new(add)).await {
+                if is_new {
+                    ports.release(alloc, Some(&port.label)).await?;
+                }
                 return Err(error);
             }
         }
@@ -87,6 +110,29 @@ pub trait AddedPorts: Send + Sync {
             networks.unmap_port(caller, label).await?;
         }
         ports.release(alloc, Some(label)).await
+    }
+
+    /// Gives back what the caller's task asked for and no other; it has ended, and will not start again.
+    async fn end(&self, ports: Option<&dyn Ports>, networks: Option<&dyn Networks>, caller: &Caller) -> Result<()> {
+        let id = &caller.require_task()?.id;
+        let task = id.task.clone();
+        let leave = move |all: &mut Vec<AddedPort>| {
+            all.retain(|added| !added.ends_with(&task));
+            for added in all {
+                added.tasks.remove(&task);
+            }
+        };
+        let before = self.change(&id.alloc, Box::new(leave)).await?;
+        for added in before.iter().filter(|added| added.ends_with(&id.task)) {
+            let label = &added.port.label;
+            if let Some(networks) = networks {
+                networks.unmap_port(caller, label).await?;
+            }
+            if let Some(ports) = ports {
+                ports.release(&id.alloc, Some(label)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Maps one into the allocation's network.

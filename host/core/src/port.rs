@@ -75,8 +75,8 @@ pub trait Ports: Send + Sync {
     fn kept_free(&self) -> Vec<RangeInclusive<u16>>;
     /// The allocation's ports.
     async fn reserved(&self, alloc: &AllocId) -> Result<Vec<Port>>;
-    /// Leads TCP connections to a held port on [::1] to an address of the allocation's own network, where the kernel
-    /// leads none; none ends that. Nothing happens for ports that do not answer on every address of this machine, and
+    /// Leads what comes to a held port on [::1] to an address of the allocation's own network, where the kernel leads
+    /// nothing; none ends that. Nothing happens for ports that do not answer on every address of this machine, and
     /// where there is no IPv6.
     async fn lead_loopback(&self, alloc: &AllocId, label: &str, to: Option<SocketAddr>) -> Result<()>;
     /// Gives one back (`label`) or all.

@@ -49,7 +49,8 @@ const CONNECTIONS: usize = 401;
 /// Allocations of a machine that is full, and the part of them that are added against the clock.
 const CROWD: u16 = 4_000;
 const BULK: usize = 400;
-/// What the last measurement left to the kernel to clean up is gone by then.
+/// What the last measurement left to the kernel to clean up is gone by then, and the next namespace is made ahead, as
+/// it is for an agent whose jobs do not come all at once. How long those take that do is `bulk`.
 const CALM: Duration = Duration::from_millis(60);
 
 /// What Nomad has its plugins do.

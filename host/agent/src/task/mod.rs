@@ -93,16 +93,18 @@ impl Live {
 
     /// Who asks the machine about it.
     pub(crate) fn caller(&self) -> Caller {
-        let task = &self.task;
-        Caller {
-            driver: DriverName(self.driver.clone()),
-            task: Some(TaskScope {
-                id: task.id.clone(),
-                dirs: task.dirs.clone(),
-                ports: task.ports.clone(),
-                logs: task.logs.clone(),
-                network_namespace: task.network.namespace_path.as_ref().map(Into::into),
-            }),
-        }
+        caller(&self.driver, &self.task)
     }
+}
+
+/// A driver that asks the machine about a task.
+pub(crate) fn caller(driver: &str, task: &Task) -> Caller {
+    let scope = TaskScope {
+        id: task.id.clone(),
+        dirs: task.dirs.clone(),
+        ports: task.ports.clone(),
+        logs: task.logs.clone(),
+        network_namespace: task.network.namespace_path.as_ref().map(Into::into),
+    };
+    Caller { driver: DriverName(driver.to_owned()), task: Some(scope) }
 }

@@ -552,6 +552,7 @@ impl TaskRunner {
         let RunPhase::Ended { handle, restart_at } = self.record.phase.clone() else { return Step::Done };
         self.destroy(handle.as_deref()).await;
         let Some(restart_at) = restart_at else {
+            self.end_added_ports().await;
             let journalled = self.journal(RunPhase::Dead, |_| {}).await;
             self.log_failure(journalled);
             return Step::Done;

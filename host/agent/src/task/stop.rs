@@ -9,7 +9,7 @@ use longshore_core::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{Live, events, runner::TaskRunner, wait::End};
+use super::{Live, caller, events, runner::TaskRunner, wait::End};
 
 /// How long the end of a task may take to be noticed after its driver said that it ended.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -122,6 +122,19 @@ impl TaskRunner {
                 return;
             }
             backoff.pause().await;
+        }
+    }
+
+    /// Gives back the ports that the task's driver added for it. What remains of them goes with the allocation.
+    pub(super) async fn end_added_ports(&self) {
+        let alloc = self.shared.board.alloc(&self.id.alloc);
+        let is_owner =
+            alloc.is_some_and(|alloc| alloc.added_ports.iter().any(|added| added.tasks.contains(&self.id.task)));
+        let Some((driver, task)) = self.snapshot.as_ref().filter(|_| is_owner) else { return };
+        let backends = &self.shared.backends;
+        let (ports, networks) = (backends.ports.as_deref(), backends.networks.as_deref());
+        if let Err(error) = backends.added_ports.end(ports, networks, &caller(driver, task)).await {
+            tracing::warn!(task = %self.id, %error, "ports that were added for a task stay with its allocation");
         }
     }
 }

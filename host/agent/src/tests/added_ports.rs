@@ -8,15 +8,18 @@ use longshore_core::{
     error::HostError,
     network::Networks,
     port::{PortRequest, Ports},
+    workload::ExitStatus,
 };
 use longshore_fake::Effect;
+use longshore_job::model::{Lifecycle, LifecycleHook, Task};
 use tokio::sync::oneshot;
 
 use super::{
     crashes::{plan, runtime},
-    world::{World, bridged, eventually, submit, until_finished, until_running},
+    lives::finish_task,
+    world::{World, bridged, eventually, submit, task, until, until_finished, until_running},
 };
-use crate::{Agent, AgentStore, Allocation, PortState};
+use crate::{Agent, AgentStore, Allocation, PortState, TaskPhase};
 
 /// What a driver does, as the contract's functions do it.
 struct Driver {
@@ -27,10 +30,10 @@ struct Driver {
 }
 
 impl Driver {
-    fn of(world: &World, store: &AgentStore, alloc: &Allocation) -> Self {
+    fn of(world: &World, store: &AgentStore, alloc: &Allocation, task: &str) -> Self {
         let backends = world.fake.backends();
         let scope = TaskScope {
-            id: TaskId { alloc: AllocId(alloc.id.0.clone()), task: "web".into() },
+            id: TaskId { alloc: AllocId(alloc.id.0.clone()), task: task.into() },
             dirs: alloc.task_dirs["web"].clone(),
             ports: alloc.ports.clone(),
             logs: Default::default(),
@@ -68,7 +71,7 @@ async fn begin(world: &World) -> (Agent, AgentStore, Driver, String) {
     let agent = world.agent_on(store.clone()).await;
     let id = submit(&agent, bridged()).await.remove(0);
     let alloc = until_running(&agent, &id).await;
-    let driver = Driver::of(world, &store, &alloc);
+    let driver = Driver::of(world, &store, &alloc, "web");
     (agent, store, driver, id)
 }
 
@@ -133,6 +136,44 @@ async fn what_a_driver_may_not_is_refused_and_changes_nothing() {
     let one_more = driver.reserve("more").await;
     assert!(matches!(one_more, Err(HostError::Limit(_))), "{one_more:?}");
     assert_eq!(world.fake.held_ports().len(), 1 + MOST);
+}
+
+/// Not when it starts anew, and not while another has asked for the same.
+#[tokio::test]
+async fn they_end_with_the_task_that_asked_for_them() {
+    let world = World::new();
+    let store = world.store();
+    let agent = world.agent_on(store.clone()).await;
+    let mut job = bridged();
+    let lifecycle = Lifecycle { hook: LifecycleHook::Prestart, sidecar: false };
+    job.task_groups[0].tasks.insert(0, Task { lifecycle: Some(lifecycle), ..task("init") });
+    let id = submit(&agent, job).await.remove(0);
+    let runs = |alloc: &Allocation, task: &str| alloc.tasks[task].phase == TaskPhase::Running;
+    let alloc = until(&agent, &id, |alloc| runs(alloc, "init")).await;
+    let [init, web] = ["init", "web"].map(|task| Driver::of(&world, &store, &alloc, task));
+    for (driver, label) in [(&init, "own"), (&init, "common"), (&web, "common"), (&web, "webs")] {
+        driver.reserve(label).await.unwrap();
+    }
+    init.map("own", 9000).await.unwrap();
+
+    let failed = ExitStatus { exit_code: 1, ..ExitStatus::default() };
+    finish_task(&world, &agent, &id, "init", failed).await;
+    until(&agent, &id, |alloc| alloc.tasks["init"].restarts == 1 && runs(alloc, "init")).await;
+    assert_eq!(world.fake.held_ports(), ["http", "own", "common", "webs"]);
+    assert_eq!(world.fake.added_ports(), [led("own", 9000)]);
+
+    finish_task(&world, &agent, &id, "init", ExitStatus::default()).await;
+    until(&agent, &id, |alloc| runs(alloc, "web")).await;
+    eventually("its ports are given back", || world.fake.held_ports() == ["http", "common", "webs"]).await;
+    assert_eq!(world.fake.added_ports(), []);
+    agent.shutdown().await;
+    drop((store, init, web));
+    let agent = world.agent().await;
+    until(&agent, &id, |alloc| runs(alloc, "web")).await;
+    assert_eq!(world.fake.held_ports(), ["http", "common", "webs"], "the next agent knows that");
+    agent.stop_job("web", false).await.unwrap();
+    until_finished(&agent, &id).await;
+    assert_eq!(world.fake.held_ports(), Vec::<String>::new());
 }
 
 /// The agent dies at every write of it: the next one has what the driver was told, and nothing that nobody knows.

@@ -188,7 +188,7 @@ async fn hooks_run_around_the_main_task() {
 }
 
 /// Ends one task's container.
-async fn finish_task(world: &World, agent: &Agent, alloc: &str, task: &str, status: ExitStatus) {
+pub(super) async fn finish_task(world: &World, agent: &Agent, alloc: &str, task: &str, status: ExitStatus) {
     let control = agent.shared_for_tests().control(&longshore_core::caller::AllocId(alloc.into())).unwrap();
     let live = loop {
         if let Some(live) = control.tasks[task].live.lock().await.clone() {

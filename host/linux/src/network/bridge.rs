@@ -190,7 +190,7 @@ impl Bridge {
         if self.inherited && gone.is_empty() {
             // Before anybody is led there: a connection that is forgotten while it is made waits a second for its next
             // try.
-            self.forget_connections(pair);
+            self.forget_connections(pair.iter());
         }
         let mut transaction = Transaction::new();
         change(&mut transaction, &self.scope.table, &gone, &new);
@@ -204,29 +204,35 @@ impl Bridge {
             member.entries = wanted;
         }
         if !gone.is_empty() {
-            self.forget_connections(pair);
+            self.forget_connections(pair.iter());
         }
         if !new.is_empty() {
-            let datagrams = ports.iter().filter(|port| port.protocol != Protocol::Tcp).map(|port| port.host_port);
-            pair.iter().for_each(|own| told_if(conntrack::forget_datagrams(&mut self.nft, own, datagrams.clone())));
+            let datagrams = ports.iter().filter(|port| port.protocol != Protocol::Tcp);
+            let datagrams = datagrams.map(|port| port.host_port).collect();
+            pair.iter().for_each(|own| told_if(conntrack::forget_datagrams(&mut self.nft, own, &datagrams)));
         }
         Ok(())
     }
 
-    /// Removes all that allocations have, past every error; answers those of each.
+    /// Removes all that allocations have, past every error; answers those of each. The kernel's tables are looked through
+    /// once, for all together.
     pub fn remove(&mut self, allocs: &[&str]) -> Vec<Vec<HostError>> {
-        let mut batch = Batch::new();
-        let mut errors: Vec<Vec<HostError>> = Vec::new();
-        for alloc in allocs {
-            let unmapped =
-                self.remove_entries(alloc).map_err(because(format_args!("the port map of allocation {alloc}")));
-            errors.push(unmapped.err().into_iter().collect());
-            if let Some((segment, place)) = self.member(alloc) {
-                let pair = segment.places.at(place);
-                pair.iter().for_each(|address| batch.delete_neighbour(segment.index, address));
-                self.forget_connections(pair);
+        let mut errors: Vec<Vec<HostError>> = vec![Vec::new(); allocs.len()];
+        if self.remove_known_entries(allocs).is_err() {
+            // Somebody took some of them away, or the kernel has no room for so many at once.
+            for (alloc, errors) in allocs.iter().zip(&mut errors) {
+                let removed = self.remove_entries(alloc);
+                errors.extend(removed.map_err(because(format_args!("the port map of allocation {alloc}"))).err());
             }
         }
+        let mut batch = Batch::new();
+        let mut addresses = Vec::new();
+        for (segment, place) in allocs.iter().filter_map(|alloc| self.member(alloc)) {
+            let pair = segment.places.at(place);
+            pair.iter().for_each(|address| batch.delete_neighbour(segment.index, address));
+            addresses.extend(pair.iter());
+        }
+        self.forget_connections(addresses.into_iter());
         batch.delete_links(allocs.iter().map(|alloc| outside_name(alloc)));
         let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[Errno::NODEV, Errno::NOENT]));
         for (alloc, errors) in allocs.iter().zip(&mut errors) {
@@ -239,21 +245,25 @@ impl Bridge {
         errors
     }
 
+    /// Removes the entries that allocations are known to have, if all of them are known, in one transaction.
+    fn remove_known_entries(&mut self, allocs: &[&str]) -> rustix::io::Result<()> {
+        let members: Option<Vec<_>> = allocs.iter().map(|alloc| self.members.get(*alloc)).collect();
+        let known: Vec<_> =
+            members.ok_or(Errno::NOENT)?.into_iter().flat_map(|member| member.entries.clone()).collect();
+        let mut transaction = Transaction::new();
+        change(&mut transaction, &self.scope.table, &known, &[]);
+        transaction.commit(&mut self.nft)
+    }
+
     fn remove_entries(&mut self, alloc: &str) -> rustix::io::Result<()> {
-        let known = self.members.get(alloc).map(|member| member.entries.clone());
-        let table = self.scope.table.clone();
-        if let Some(known) = known {
-            let mut transaction = Transaction::new();
-            change(&mut transaction, &table, &known, &[]);
-            match transaction.commit(&mut self.nft) {
-                Err(Errno::NOENT) => {}
-                done => return done,
-            }
+        match self.remove_known_entries(&[alloc]) {
+            Err(Errno::NOENT) => {}
+            done => return done,
         }
         let present = self.present()?;
         let left: Vec<_> = present.into_iter().filter(|(_, element)| element.owner == alloc).collect();
         let mut transaction = Transaction::new();
-        change(&mut transaction, &table, &left, &[]);
+        change(&mut transaction, &self.scope.table, &left, &[]);
         transaction.commit(&mut self.nft)
     }
 
@@ -346,8 +356,8 @@ impl Bridge {
         Ok(present)
     }
 
-    fn forget_connections(&mut self, pair: Pair) {
-        pair.iter().for_each(|address| told_if(conntrack::forget(&mut self.nft, address)));
+    fn forget_connections(&mut self, to: impl Iterator<Item = IpAddr>) {
+        told_if(conntrack::forget(&mut self.nft, &to.collect()));
     }
 
     /// Forgets flows that began while the rules were gone.
@@ -357,7 +367,7 @@ impl Bridge {
         let mapped = entries.filter_map(|(map, element)| host_port(*map, element)).collect();
         let subnets: Vec<_> = self.scope.subnets.iter().collect();
         let is_inside = |address| subnets.iter().any(|subnet| subnet.contains(&address));
-        conntrack::forget_strays(&mut self.nft, |flow| flow.missed(&mapped, is_inside, &own))
+        conntrack::forget_if(&mut self.nft, |flow| flow.missed(&mapped, is_inside, &own))
     }
 
     /// Removes the bridge, the table and all that hangs on them.

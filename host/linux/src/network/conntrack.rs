@@ -13,6 +13,11 @@ use super::netlink::{Batch, Socket, attributes, family, flag};
 /// `NFNL_SUBSYS_CTNETLINK` with `IPCTNL_MSG_CT_GET` and `IPCTNL_MSG_CT_DELETE`.
 const GET: u16 = (1 << 8) | 1;
 const DELETE: u16 = (1 << 8) | 2;
+/// `IPCTNL_MSG_CT_GET_STATS`.
+const GET_COUNT: u16 = (1 << 8) | 5;
+/// So many questions to the kernel, for each of which it walks through its table, take less time than reading it all,
+/// which stops at every bucket.
+const FEW: usize = 4;
 /// Attributes of a connection (`CTA_…`).
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
@@ -26,26 +31,45 @@ const DESTINATION_PORT: u32 = 1 << 5;
 /// `IPPROTO_UDP`.
 const UDP: u8 = 17;
 
-/// Forgets every connection that was led to an address: a datagram flow would otherwise go on to whoever had the
-/// address, or the port, before. Needs Linux 5.8; older kernels are left to their timeouts.
-pub(super) fn forget(socket: &mut Socket, address: IpAddr) -> Result<()> {
-    let (family, kind, octets) = match address {
-        IpAddr::V4(four) => (family::INET, 1, four.octets().to_vec()),
-        IpAddr::V6(six) => (family::INET6, 3, six.octets().to_vec()),
+/// Forgets every connection that was led to one of some addresses: a datagram flow would otherwise go on to whoever had
+/// the address, or the port, before.
+pub(super) fn forget(socket: &mut Socket, addresses: &BTreeSet<IpAddr>) -> Result<()> {
+    if addresses.len() <= FEW {
+        return addresses.iter().try_for_each(|address| forget_one(socket, *address));
+    }
+    forget_if(socket, |flow| addresses.contains(&flow.back.source.0))
+}
+
+/// Lets the kernel look for those of one address. Needs Linux 5.8; older kernels are left to their timeouts.
+fn forget_one(socket: &mut Socket, address: IpAddr) -> Result<()> {
+    let (kind, octets) = match address {
+        IpAddr::V4(four) => (1, four.octets().to_vec()),
+        IpAddr::V6(six) => (3, six.octets().to_vec()),
     };
     let mut batch = Batch::new();
-    batch.message(DELETE, flag::ACK, &[family, 0, 0, 0], |message| {
+    batch.message(DELETE, flag::ACK, &[family_of(address), 0, 0, 0], |message| {
         message.nested(REPLY, |tuple| tuple.nested(1, |ip| ip.attribute(kind, &octets)));
         compare(message, 0, SOURCE_ADDRESS);
     });
     socket.transact(&batch)?.check(&TOO_OLD)
 }
 
-/// Forgets datagram flows to a port that go by addresses like this one: senders that were there first would otherwise go
+fn family_of(address: IpAddr) -> u8 {
+    if address.is_ipv4() { family::INET } else { family::INET6 }
+}
+
+/// Forgets datagram flows to ports that go by addresses like this one: senders that were there first would otherwise go
 /// on to whoever had the port, or to nobody.
-pub(super) fn forget_datagrams(socket: &mut Socket, like: IpAddr, ports: impl Iterator<Item = u16>) -> Result<()> {
+pub(super) fn forget_datagrams(socket: &mut Socket, like: IpAddr, ports: &BTreeSet<u16>) -> Result<()> {
     // A filter is of one family.
-    let family = if like.is_ipv4() { family::INET } else { family::INET6 };
+    let family = family_of(like);
+    if ports.len() > FEW {
+        let is_meant = |flow: &Flow| {
+            let (destination, port) = flow.there.destination;
+            flow.there.protocol == UDP && ports.contains(&port) && destination.is_ipv4() == like.is_ipv4()
+        };
+        return forget_if(socket, is_meant);
+    }
     let mut batch = Batch::new();
     for port in ports {
         batch.message(DELETE, flag::ACK, &[family, 0, 0, 0], |message| {
@@ -71,27 +95,36 @@ fn compare(message: &mut Batch, original: u32, reply: u32) {
     });
 }
 
-/// Forgets the flows that `is_stray` finds among all. Reads the whole table: for rare occasions.
-pub(super) fn forget_strays(socket: &mut Socket, is_stray: impl Fn(&Flow) -> bool) -> Result<()> {
-    let mut batch = Batch::new();
-    for family in [family::INET, family::INET6] {
-        socket.dump(
-            GET,
-            &[family, 0, 0, 0],
-            |_| {},
-            |_, payload| {
-                let payload = payload.get(4..).unwrap_or_default();
-                if !Flow::read(payload).is_some_and(|flow| is_stray(&flow)) {
-                    return;
-                }
-                batch.message(DELETE, flag::ACK, &[family, 0, 0, 0], |message| {
-                    let named = attributes(payload).filter(|(kind, _)| matches!(*kind, ORIGINAL | ZONE));
-                    named.for_each(|(kind, value)| message.attribute(kind | nested(kind), value));
-                });
-            },
-        )?;
+/// Forgets the flows that `is_meant` finds among all. Reads the whole table, which takes some hundredths of a second
+/// wherever anything is remembered: for rare occasions.
+pub(super) fn forget_if(socket: &mut Socket, is_meant: impl Fn(&Flow) -> bool) -> Result<()> {
+    const ANY_FAMILY: u8 = 0;
+    if count(socket) == Some(0) {
+        return Ok(());
     }
+    let mut batch = Batch::new();
+    let each = |_, payload: &[u8]| {
+        let (family, payload) = (payload.first().copied(), payload.get(4..).unwrap_or_default());
+        if let (Some(family), Some(flow)) = (family, Flow::read(payload))
+            && is_meant(&flow)
+        {
+            batch.message(DELETE, flag::ACK, &[family, 0, 0, 0], |message| {
+                let named = attributes(payload).filter(|(kind, _)| matches!(*kind, ORIGINAL | ZONE));
+                named.for_each(|(kind, value)| message.attribute(kind | nested(kind), value));
+            });
+        }
+    };
+    socket.dump(GET, &[ANY_FAMILY, 0, 0, 0], |_| {}, each)?;
     if batch.len() == 0 { Ok(()) } else { socket.transact(&batch)?.check(&[Errno::NOENT]) }
+}
+
+/// How many flows are remembered in the socket's namespace; none if the kernel does not tell.
+fn count(socket: &mut Socket) -> Option<u32> {
+    let mut batch = Batch::new();
+    batch.message(GET_COUNT, 0, &[0; 4], |_| {});
+    let answer = socket.transact(&batch).ok()?;
+    let (_, payload) = answer.messages.first()?;
+    Some(u32::from_be_bytes(find(payload.get(4..)?, 1)?.try_into().ok()?))
 }
 
 /// `NLA_F_NESTED` for what is nested.

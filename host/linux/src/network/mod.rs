@@ -2,7 +2,8 @@
 //!
 //! The life of an allocation's network in mode `bridge`:
 //!
-//! 1. Its namespace is made and pinned by a file (`namespace`), or it is a container's, which is pinned too.
+//! 1. Its namespace is made and pinned by a file (`namespace`), or it is a container's, which is pinned too. Some are
+//!    made before they are asked for (`spares`).
 //! 2. It gets a place in the subnet (`addresses`): an IPv4 address, an IPv6 address where there is such a subnet, and
 //!    a hardware address that follows from them.
 //! 3. A pair of links joins it to a bridge (`segment`, with the messages of `links`), and neighbours are written down
@@ -31,13 +32,14 @@ mod netlink;
 mod nft;
 mod rules;
 mod segment;
+mod spares;
+mod state;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     mem,
     net::IpAddr,
     path::Path,
-    slice,
     sync::{Arc, Mutex, mpsc},
 };
 
@@ -53,7 +55,11 @@ use longshore_core::{
 
 pub use self::cni::CniSettings;
 pub(crate) use self::namespace::within;
-use self::{addresses::Pair, bridge::Bridge, check::Refusal};
+use self::{
+    bridge::Bridge,
+    check::Refusal,
+    state::{State, all, check_id, detached, network_of_plugins, no_such_mode, plan_of},
+};
 use crate::{
     failure::{because, blocking},
     listeners,
@@ -109,16 +115,6 @@ struct Inner {
     plugins: Mutex<()>,
 }
 
-#[derive(Default)]
-struct State {
-    bridge: Option<Bridge>,
-    networks: BTreeMap<AllocId, Network>,
-    /// Allocations whose drivers took their network away; it comes back when they attach it again.
-    detached: BTreeSet<AllocId>,
-    /// Ports that drivers mapped beside the job file's, for every network that is known.
-    extra: BTreeMap<AllocId, Vec<Port>>,
-}
-
 impl KernelNetworks {
     /// Touches nothing yet. `containers` tells the namespaces of containers, `ports` whose a port is.
     pub fn new(
@@ -160,131 +156,6 @@ impl KernelNetworks {
     }
 }
 
-impl State {
-    fn bridge(&mut self, settings: &NetworkSettings) -> Result<&mut Bridge> {
-        if self.bridge.is_none() {
-            self.bridge = Some(Bridge::open(settings)?);
-        }
-        self.bridge.as_mut().ok_or_else(|| HostError::Other("the bridge is gone".into()))
-    }
-
-    /// Whether there is a bridge or one can be made, making none.
-    fn openable(&self, settings: &NetworkSettings) -> Result<(), Refusal> {
-        if self.bridge.is_some() { Ok(()) } else { check::openable(settings) }
-    }
-
-    fn create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
-        check_id(&plan.alloc)?;
-        let known = self.networks.contains_key(&plan.alloc);
-        let made = self.try_create(settings, plan);
-        match &made {
-            Ok(network) => {
-                self.detached.remove(&plan.alloc);
-                self.networks.insert(plan.alloc.clone(), network.clone());
-            }
-            // What was there before stays as it was; of what is new nothing stays.
-            Err(_) if known => {}
-            Err(_) => {
-                for error in self.destroy(slice::from_ref(&plan.alloc)).into_iter().filter_map(Result::err) {
-                    tracing::warn!(alloc = %plan.alloc, %error, "remains of a network that could not be made");
-                }
-            }
-        }
-        made
-    }
-
-    fn try_create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
-        let is_bridge = match plan.mode.as_str() {
-            "bridge" => true,
-            "none" => false,
-            other => return Err(no_such_mode(other)),
-        };
-        if is_bridge {
-            let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
-            self.bridge(settings)?.place(&plan.alloc.0, before)?;
-        } else {
-            check::privilege()?;
-        }
-        let mut inside = namespace::open_planned(plan)?;
-        let mut pair = None;
-        if is_bridge {
-            self.extra.entry(plan.alloc.clone()).or_insert_with(|| plan.added.clone());
-            let ports = self.ports(plan);
-            let bridge = self.bridge(settings)?;
-            bridge.attach(&plan.alloc.0, &mut inside)?;
-            bridge.map(&plan.alloc.0, &ports)?;
-            pair = bridge.addresses(&plan.alloc.0).zip(bridge.gateway(&plan.alloc.0));
-        }
-        Ok(network(plan, &namespace::keep(plan)?, pair))
-    }
-
-    /// Takes link, addresses and maps away; the namespace stays.
-    fn detach(&mut self, alloc: &AllocId) -> Result<()> {
-        let errors = self.unhook(slice::from_ref(alloc)).concat();
-        if self.networks.contains_key(alloc) {
-            self.detached.insert(alloc.clone());
-        }
-        all(&errors)
-    }
-
-    /// The job file's ports and the drivers'.
-    fn ports(&self, plan: &NetworkPlan) -> Vec<Port> {
-        let extra = self.extra.get(&plan.alloc).into_iter().flatten();
-        let new = extra.filter(|port| plan.ports.iter().all(|own| own.label != port.label));
-        plan.ports.iter().chain(new).cloned().collect()
-    }
-
-    /// Removes all that allocations have; answers for each.
-    fn destroy(&mut self, allocs: &[AllocId]) -> Vec<Result<()>> {
-        let mut errors = self.unhook(allocs);
-        for (alloc, errors) in allocs.iter().zip(&mut errors) {
-            errors.extend(namespace::unpin(&namespace::pin_of(&alloc.0)).err());
-            self.networks.remove(alloc);
-            self.detached.remove(alloc);
-            self.extra.remove(alloc);
-        }
-        errors.iter().map(|errors| all(errors)).collect()
-    }
-
-    /// Takes links, addresses and maps away; answers the errors of each.
-    fn unhook(&mut self, allocs: &[AllocId]) -> Vec<Vec<HostError>> {
-        let names: Vec<&str> = allocs.iter().map(|alloc| alloc.0.as_str()).collect();
-        self.bridge.as_mut().map_or_else(|| vec![Vec::new(); allocs.len()], |bridge| bridge.remove(&names))
-    }
-
-    fn reconcile(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
-        if let Err(error) = self.take_over(settings, plans) {
-            tracing::warn!(%error, "networks of an earlier agent could not be looked at");
-        }
-        plans.iter().map(|plan| self.create(settings, plan)).collect()
-    }
-
-    /// Gives known allocations their places before others get new ones, and removes what is nobody's.
-    fn take_over(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Result<()> {
-        let bridged: Vec<_> = plans.iter().filter(|plan| plan.mode == "bridge").collect();
-        if bridged.is_empty() && !Bridge::exists(settings) {
-            return Ok(());
-        }
-        let bridge = match self.bridge(settings) {
-            // Somebody else's, who may have it: nothing of ours is there.
-            Err(HostError::Conflict(_)) if bridged.is_empty() => return Ok(()),
-            opened => opened?,
-        };
-        for plan in &bridged {
-            let before = plan.before.as_ref().and_then(|before| before.address.as_ref()?.parse().ok());
-            if before.is_some() {
-                bridge.place(&plan.alloc.0, before)?;
-            }
-        }
-        let allocs: BTreeSet<&str> = plans.iter().map(|plan| plan.alloc.0.as_str()).collect();
-        for owner in bridge.sweep(&allocs)? {
-            tracing::info!(owner, "removed the network of an allocation that is not known any more");
-            namespace::unpin_all(&owner);
-        }
-        Ok(())
-    }
-}
-
 /// Networks that plugins make.
 impl Inner {
     fn create_by_plugins(&self, plan: &NetworkPlan) -> Result<Network> {
@@ -292,13 +163,16 @@ impl Inner {
         check::privilege()?;
         let _turn = lock(&self.plugins);
         let known = lock(&self.state).networks.contains_key(&plan.alloc);
-        let made = namespace::open_planned(plan).and_then(|_| namespace::keep(plan)).and_then(|pin| {
+        let made = namespace::open_planned(plan, || lock(&self.state).spares.take());
+        let made = made.and_then(|_| namespace::keep(plan)).and_then(|pin| {
             let answer = cni::create(&self.settings.cni, self.settings.host_ip, plan, &pin)?;
             Ok(network_of_plugins(plan, &pin, answer))
         });
         match &made {
             Ok(network) => {
-                lock(&self.state).networks.insert(plan.alloc.clone(), network.clone());
+                let mut state = lock(&self.state);
+                state.networks.insert(plan.alloc.clone(), network.clone());
+                state.spares.refill();
             }
             Err(_) if known => {}
             Err(_) => {
@@ -357,75 +231,6 @@ impl Inner {
             None => made.next().unwrap_or_else(|| Err(HostError::Other("a network was left out".into()))),
         };
         plans.iter().map(one).collect()
-    }
-}
-
-fn network_of_plugins(plan: &NetworkPlan, pin: &Path, answer: cni::Answer) -> Network {
-    Network {
-        interface_name: Some(answer.interface),
-        address: answer.address,
-        address_ipv6: answer.address_ipv6,
-        gateway: answer.gateway,
-        dns: answer.dns,
-        ..network(plan, pin, None)
-    }
-}
-
-fn no_such_mode(mode: &str) -> HostError {
-    HostError::Unavailable(format!("network mode {mode:?} is unknown; there are host, bridge, none and cni/<name>"))
-}
-
-/// An id becomes a file's name.
-fn check_id(alloc: &AllocId) -> Result<()> {
-    let fits = !alloc.0.is_empty() && alloc.0.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if fits { Ok(()) } else { Err(HostError::Invalid(format!("{:?} is no id of an allocation", alloc.0))) }
-}
-
-/// All errors as one.
-fn all(errors: &[HostError]) -> Result<()> {
-    match errors {
-        [] => Ok(()),
-        [one] => Err(one.clone()),
-        many => Err(HostError::Other(many.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
-    }
-}
-
-/// `pair`: the allocation's addresses and the bridge's.
-fn network(plan: &NetworkPlan, pin: &Path, pair: Option<(Pair, Pair)>) -> Network {
-    let (pair, gateway) = pair.unzip();
-    Network {
-        id: plan.alloc.0.clone(),
-        mode: plan.mode.clone(),
-        namespace_path: Some(pin.display().to_string()),
-        holder: Some(plan.holder.clone()),
-        interface_name: pair.map(|_| segment::INSIDE.into()),
-        address: pair.map(|pair| pair.four.to_string()),
-        address_ipv6: pair.and_then(|pair| pair.six).map(|six| six.to_string()),
-        gateway: gateway.map(|gateway| gateway.four.to_string()),
-        hostname: plan.hostname.clone(),
-        ports: plan.ports.clone(),
-        dns: None,
-    }
-}
-
-/// A network without what its driver took away.
-fn detached(network: Network) -> Network {
-    let ports = Vec::new();
-    Network { interface_name: None, address: None, address_ipv6: None, gateway: None, ports, ..network }
-}
-
-/// The plan of a network that is there.
-fn plan_of(network: &Network, holder: Holder, namespace_path: Option<String>) -> NetworkPlan {
-    NetworkPlan {
-        alloc: AllocId(network.id.clone()),
-        mode: network.mode.clone(),
-        hostname: network.hostname.clone(),
-        ports: network.ports.clone(),
-        added: Vec::new(),
-        holder,
-        namespace_path,
-        before: Some(network.clone()),
-        cni_args: BTreeMap::new(),
     }
 }
 
@@ -576,25 +381,5 @@ impl Networks for KernelNetworks {
             Ok(listeners::named(sockets))
         })
         .await
-    }
-}
-
-impl State {
-    /// Changes what is mapped beside the job file's ports; what cannot be mapped stays as it was.
-    fn change_extra(
-        &mut self,
-        settings: &NetworkSettings,
-        network: &Network,
-        alloc: &AllocId,
-        change: impl FnOnce(&mut Vec<Port>),
-    ) -> Result<()> {
-        let before = self.extra.get(alloc).cloned().unwrap_or_default();
-        change(self.extra.entry(alloc.clone()).or_default());
-        let ports = self.ports(&plan_of(network, Holder::Pinned, None));
-        let mapped = self.bridge(settings)?.map(&network.id, &ports);
-        if mapped.is_err() {
-            self.extra.insert(alloc.clone(), before);
-        }
-        mapped
     }
 }

@@ -6,10 +6,14 @@
 use std::{
     fs, io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender},
+    },
     thread,
 };
 
@@ -38,6 +42,8 @@ const OWN: &str = "/proc/thread-self/ns/net";
 const ID_DIGITS: usize = 32;
 /// Digits of it in the name of a link, which has 15 letters at most.
 pub(super) const LINK_DIGITS: usize = 12;
+/// Pins that are removed at the same time.
+const AT_ONCE: usize = 16;
 /// `statfs` type of namespace files (`linux/magic.h`).
 const NAMESPACE_FILES: u64 = 0x6e73_6673;
 
@@ -52,10 +58,10 @@ pub(super) fn pin_of(alloc: &str) -> PathBuf {
     Path::new(PINS).join(alloc)
 }
 
-/// The namespace of a plan, with 127.0.0.1. One that the host keeps is made and pinned.
-pub(super) fn open_planned(plan: &NetworkPlan) -> Result<Namespace> {
+/// The namespace of a plan, with 127.0.0.1. One that the host keeps is made, unless a spare one is there, and pinned.
+pub(super) fn open_planned(plan: &NetworkPlan, spare: impl FnOnce() -> Option<Namespace>) -> Result<Namespace> {
     let mut inside = match (&plan.holder, &plan.namespace_path) {
-        (Holder::Pinned, _) => make(&pin_of(&plan.alloc.0))?,
+        (Holder::Pinned, _) => return make(&pin_of(&plan.alloc.0), spare),
         (Holder::Container(id), Some(path)) => {
             refuse_hosts_own(id, Path::new(path))?;
             within(Path::new(path), allow_ipv6)?
@@ -98,23 +104,45 @@ fn refuse_hosts_own(container: &str, namespace: &Path) -> Result<()> {
 }
 
 /// The pinned namespace, made unless it is there.
-fn make(pin: &Path) -> Result<Namespace> {
+fn make(pin: &Path, spare: impl FnOnce() -> Option<Namespace>) -> Result<Namespace> {
     if is_pin(pin) {
-        return open(pin);
+        let mut inside = open(pin)?;
+        inside.loopback_up()?;
+        return Ok(inside);
     }
     ready_file(pin)?;
-    let target = pin.to_owned();
-    let made = on_thread(move || {
-        unshare_network()?;
-        let inside = enter_own()?;
-        mount_bind(OWN, &target)
-            .map_err(because(format_args!("pinning a network namespace at {}", target.display())))?;
+    let made = spare().map_or_else(|| on_thread(unshare), Ok).and_then(|inside| {
+        mount_bind(format!("/proc/self/fd/{}", inside.file.as_raw_fd()), pin)
+            .map_err(because(format_args!("pinning a network namespace at {}", pin.display())))?;
         Ok(inside)
     });
     if made.is_err() {
         let _ = fs::remove_file(pin);
     }
     made
+}
+
+/// Moves the calling thread into a new namespace, with 127.0.0.1.
+fn unshare() -> Result<Namespace> {
+    unshare_network()?;
+    let mut inside = enter_own()?;
+    inside.loopback_up()?;
+    Ok(inside)
+}
+
+/// Makes namespaces, one whenever `asked`, until it cannot or nobody wants them. For a thread of its own.
+pub(super) fn make_for(asked: &Receiver<()>, made: &Sender<Namespace>) -> Result<()> {
+    let home: OwnedFd = fs::File::open(OWN).map_err(because(OWN))?.into();
+    while asked.recv().is_ok() {
+        let inside = unshare()?;
+        // The next is to take its settings from the machine's, not from this one's.
+        move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(because("the machine's network namespace"))?;
+        if made.send(inside).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a namespace by any file that stands for it.
@@ -168,6 +196,27 @@ pub(super) fn unpin(pin: &Path) -> Result<()> {
     }
 }
 
+/// Removes pins, many at a time: for each the kernel waits until nobody looks at it any more, and waiting for several
+/// takes as long as for one. Answers one by one.
+pub(super) fn unpin_each(pins: &[PathBuf]) -> Vec<Result<()>> {
+    fn work(pins: &[PathBuf]) -> Vec<Result<()>> {
+        pins.iter().map(|pin| unpin(pin)).collect()
+    }
+    let mut shares = pins.chunks(pins.len().div_ceil(AT_ONCE).max(1));
+    // This thread has a share too: most often there is but one.
+    let own = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others = shares.map(|pins| (pins, thread::Builder::new().spawn_scoped(scope, move || work(pins))));
+        let others: Vec<_> = others.collect();
+        let mut results = work(own);
+        for (pins, other) in others {
+            let done = other.ok().and_then(|thread| thread.join().ok());
+            results.extend(done.unwrap_or_else(|| work(pins)));
+        }
+        results
+    })
+}
+
 /// Whether a file is a namespace, and not the empty file that is left of a pin after a reboot.
 fn is_pin(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.f_type as u64 == NAMESPACE_FILES)
@@ -175,13 +224,20 @@ fn is_pin(path: &Path) -> bool {
 
 /// An empty file to mount on, in a directory whose mounts all see.
 fn ready_file(pin: &Path) -> Result<()> {
+    static SHARED: AtomicBool = AtomicBool::new(false);
+    let file = || fs::File::create(pin).map(drop);
+    // Once is enough, as long as the directory stays.
+    if SHARED.load(Ordering::Relaxed) && file().is_ok() {
+        return Ok(());
+    }
     let directory = Path::new(PINS);
     fs::create_dir_all(directory).map_err(because(PINS))?;
     let share = || mount_change(directory, MountPropagationFlags::SHARED);
     if share().is_err() {
         mount_bind_recursive(directory, directory).and_then(|()| share()).map_err(because(PINS))?;
     }
-    fs::File::create(pin).map(drop).map_err(because(pin.display()))
+    SHARED.store(true, Ordering::Relaxed);
+    file().map_err(because(pin.display()))
 }
 
 /// The calling thread's namespace.
@@ -225,7 +281,7 @@ fn digits(id: &str) -> Option<String> {
 
 impl Namespace {
     /// Turns on 127.0.0.1.
-    pub fn loopback_up(&mut self) -> Result<()> {
+    fn loopback_up(&mut self) -> Result<()> {
         let mut batch = Batch::new();
         batch.set_up(LOOPBACK);
         let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[]));

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::{
     PortSettings,
     loopback::Proxy,
-    sockets::{hold, listen_beside, transports},
+    sockets::{bound_beside, hold, transports},
 };
 
 /// Random tries before the range is searched in order, as in Nomad.
@@ -56,7 +56,7 @@ pub(super) struct Book {
 struct Entry {
     port: Port,
     sockets: Vec<OwnedFd>,
-    /// What takes connections on ::1.
+    /// What takes connections and datagrams on ::1.
     proxy: Option<Proxy>,
 }
 
@@ -211,32 +211,36 @@ impl Book {
         occupied
     }
 
-    /// Leads connections to a port on ::1 to an address, if the port is held, carries TCP and answers on every address.
+    /// Leads what comes to a port on ::1 to an address, if the port is held and answers on every address.
     pub fn lead(&mut self, alloc: &AllocId, label: &str, to: SocketAddr) -> Result<()> {
         let host_ip = self.settings.host_ip;
         let Some(entry) = self.entry_mut(alloc, label) else { return Ok(()) };
         let everywhere = entry.port.host_ip.parse().is_ok_and(|ip: IpAddr| ip == host_ip || ip.is_unspecified());
-        // The first of the sockets is the one of TCP.
-        let Some(held) = entry.sockets.first().filter(|_| everywhere && entry.port.protocol != Protocol::Udp) else {
+        if !everywhere || entry.sockets.is_empty() {
             return Ok(());
-        };
+        }
         let number = entry.port.host_port;
-        let failed = |error: &dyn std::fmt::Display| HostError::Other(format!("listening on [::1]:{number}: {error}"));
-        if let Some(listener) = listen_beside(held, number).map_err(|error| failed(&error))? {
-            entry.proxy = Some(Proxy::begin(listener, to).map_err(|error| failed(&error))?);
+        let failed = |error: &dyn std::fmt::Display| HostError::Other(format!("[::1]:{number}: {error}"));
+        let mut beside = Vec::new();
+        for (transport, held) in transports(&entry.port.protocol).iter().zip(&entry.sockets) {
+            let socket = bound_beside(held, number, *transport).map_err(|error| failed(&error))?;
+            beside.extend(socket.map(|socket| (*transport, socket)));
+        }
+        if !beside.is_empty() {
+            entry.proxy = Some(Proxy::begin(beside, to).map_err(|error| failed(&error))?);
         }
         Ok(())
     }
 
-    /// What takes connections on ::1 for a port, or for all of an allocation, that do not lead to `keep`. It is to be
-    /// ended before the port is given back.
+    /// What takes connections and datagrams on ::1 for a port, or for all of an allocation, that do not lead to `keep`.
+    /// It is to be ended before the port is given back.
     pub fn stop_leading(&mut self, alloc: &AllocId, label: Option<&str>, keep: Option<SocketAddr>) -> Vec<Proxy> {
         let entries = self.allocs.get_mut(alloc).into_iter().flatten();
         let meant = entries.filter(|entry| label.is_none_or(|label| label == entry.port.label));
         meant.filter_map(|entry| entry.proxy.take_if(|proxy| keep != Some(proxy.to))).collect()
     }
 
-    /// Whether connections to a port on ::1 are led somewhere.
+    /// Whether a port on ::1 is led somewhere.
     pub fn leads(&self, alloc: &AllocId, label: &str) -> bool {
         self.entry(alloc, label).is_some_and(|entry| entry.proxy.is_some())
     }

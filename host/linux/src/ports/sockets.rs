@@ -1,12 +1,12 @@
 //! Sockets that hold a port and do nothing else.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
 
-use longshore_core::port::Protocol;
+use longshore_core::port;
 use rustix::{
     io::{Errno, Result},
-    net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt},
+    net::{AddressFamily, Protocol, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt},
 };
 
 /// Connections that wait to be taken.
@@ -20,22 +20,24 @@ pub(super) enum Transport {
 }
 
 /// The transports of a protocol.
-pub(super) fn transports(protocol: &Protocol) -> &'static [Transport] {
+pub(super) fn transports(protocol: &port::Protocol) -> &'static [Transport] {
     match protocol {
-        Protocol::Tcp => &[Transport::Tcp],
-        Protocol::Udp => &[Transport::Udp],
-        Protocol::Both => &[Transport::Tcp, Transport::Udp],
+        port::Protocol::Tcp => &[Transport::Tcp],
+        port::Protocol::Udp => &[Transport::Udp],
+        port::Protocol::Both => &[Transport::Tcp, Transport::Udp],
     }
 }
 
 /// Holds a number on all addresses of both families.
-pub(super) fn hold(number: u16, protocol: &Protocol) -> Result<Vec<OwnedFd>> {
+pub(super) fn hold(number: u16, protocol: &port::Protocol) -> Result<Vec<OwnedFd>> {
     transports(protocol).iter().map(|transport| hold_one(number, *transport)).collect()
 }
 
-/// Listens on ::1 alone beside the socket that holds the number with TCP; none where there is no such address.
-pub(super) fn listen_beside(held: &OwnedFd, number: u16) -> Result<Option<TcpListener>> {
-    let socket = match socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP)) {
+/// A socket on ::1 alone beside one that holds the number; it listens, if it is one of TCP. None where there is no such
+/// address.
+pub(super) fn bound_beside(held: &OwnedFd, number: u16, transport: Transport) -> Result<Option<OwnedFd>> {
+    let (kind, protocol) = kind(transport);
+    let socket = match socket_with(AddressFamily::INET6, kind, SocketFlags::CLOEXEC, Some(protocol)) {
         Err(Errno::AFNOSUPPORT) => return Ok(None),
         made => made?,
     };
@@ -43,11 +45,18 @@ pub(super) fn listen_beside(held: &OwnedFd, number: u16) -> Result<Option<TcpLis
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_socket_reuseaddr(held, true)?;
     let bound = bind(&socket, &SocketAddrV6::new(Ipv6Addr::LOCALHOST, number, 0, 0));
-    let listens = bound.and_then(|()| listen(&socket, BACKLOG));
+    let ready = bound.and_then(|()| if transport == Transport::Tcp { listen(&socket, BACKLOG) } else { Ok(()) });
     sockopt::set_socket_reuseaddr(held, false)?;
-    match listens {
+    match ready {
         Err(Errno::ADDRNOTAVAIL) => Ok(None),
-        listens => listens.map(|()| Some(socket.into())),
+        ready => ready.map(|()| Some(socket)),
+    }
+}
+
+fn kind(transport: Transport) -> (SocketType, Protocol) {
+    match transport {
+        Transport::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Transport::Udp => (SocketType::DGRAM, ipproto::UDP),
     }
 }
 
@@ -70,10 +79,7 @@ fn bound(number: u16, transport: Transport, past_lingering: bool) -> Result<Owne
 }
 
 fn bound_in(family: AddressFamily, number: u16, transport: Transport, past_lingering: bool) -> Result<OwnedFd> {
-    let (kind, protocol) = match transport {
-        Transport::Tcp => (SocketType::STREAM, ipproto::TCP),
-        Transport::Udp => (SocketType::DGRAM, ipproto::UDP),
-    };
+    let (kind, protocol) = kind(transport);
     let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))?;
     let address: SocketAddr = if family == AddressFamily::INET6 {
         sockopt::set_ipv6_v6only(&socket, false)?;

@@ -139,6 +139,82 @@ async fn a_held_port_answers_on_loopback() {
     drop(open);
 }
 
+/// The same of datagrams, each sender's apart from the others'.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_port_answers_datagrams_on_loopback() {
+    let book = book();
+    let udp = PortRequest { protocol: Protocol::Udp, ..dynamic("udp") };
+    let tcp = PortRequest { protocol: Protocol::Tcp, ..dynamic("tcp") };
+    let public = PortRequest { host_network: Some("public".into()), ..dynamic("public") };
+    let ports = book.reserve(&alloc("a"), &[dynamic("both"), udp, tcp, public]).await.unwrap();
+    let [both, udp, tcp, public] = [0, 1, 2, 3].map(|number: usize| ports[number].host_port);
+    // Answers what it heard and its own name.
+    let servers = ["one", "two"].map(|name| {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut heard = vec![0; 65_535];
+            while let Ok((length, from)) = server.recv_from(&mut heard) {
+                let _ = server.send_to(&[&heard[..length], name.as_bytes()].concat(), from);
+            }
+        });
+        address
+    });
+    let sender = || {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket
+    };
+    let ask = |socket: &UdpSocket, number: u16, what: &[u8]| {
+        socket.send_to(what, ("::1", number)).unwrap();
+        let mut said = vec![0; 65_535];
+        let (length, from) = socket.recv_from(&mut said).unwrap();
+        assert_eq!(from.port(), number);
+        said.truncate(length);
+        said
+    };
+    let led = async |label: &str, to| book.lead_loopback(&alloc("a"), label, to).await.unwrap();
+    for label in ["both", "udp", "tcp", "public"] {
+        led(label, Some(servers[0])).await;
+    }
+    let (first, second) = (sender(), sender());
+    for number in [both, udp, both] {
+        assert_eq!(ask(&first, number, b"a"), b"aone");
+        assert_eq!(ask(&second, number, b"b"), b"bone");
+    }
+    let long = vec![7; 20_000];
+    assert_eq!(ask(&first, both, &long), [&long[..], b"one"].concat());
+    assert_eq!(ask(&first, both, b""), b"one", "an empty one is one too");
+    // More senders than are kept in mind at a time.
+    let many: Vec<_> = (0..300).map(|_| sender()).collect();
+    for socket in &many {
+        assert_eq!(ask(socket, both, b"c"), b"cone");
+    }
+    assert_eq!(ask(&first, both, b"a"), b"aone", "whoever was forgotten is known again");
+    for address in ["127.0.0.1", "0.0.0.0", "[::]", "[::1]"] {
+        let taken = UdpSocket::bind((address.trim_matches(['[', ']']), both));
+        assert_eq!(taken.unwrap_err().kind(), std::io::ErrorKind::AddrInUse, "{address}");
+    }
+    for silent in [tcp, public] {
+        let socket = sender();
+        socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        // A port that nobody has is refused, which is an answer of another kind.
+        let _ = socket.send_to(b"?", ("::1", silent));
+        assert!(socket.recv(&mut [0; 8]).is_err(), "not UDP, or not everywhere");
+    }
+
+    led("both", Some(servers[1])).await;
+    assert_eq!(ask(&first, both, b"a"), b"atwo", "also those who were led to the first");
+    led("both", None).await;
+    first.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    first.send_to(b"?", ("::1", both)).unwrap();
+    assert!(first.recv(&mut [0; 8]).is_err());
+    led("both", Some(servers[0])).await;
+    book.release(&alloc("a"), None).await.unwrap();
+    let again = book.reserve(&alloc("b"), &[fixed("http", both)]).await;
+    assert!(again.is_ok(), "{again:?}");
+}
+
 /// A task that runs asks for one more port, through its driver: it can bind that at once.
 #[tokio::test]
 async fn a_port_reserved_by_a_running_task_is_its_to_bind() {

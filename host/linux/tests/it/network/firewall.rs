@@ -180,20 +180,28 @@ fn flows_that_began_without_our_rules_are_led_again() {
     ends(&world, networks, &[&alloc]);
 }
 
-/// A sender that does not wait until there is somebody.
+/// Senders that do not wait until there is somebody.
 #[test]
-fn a_flow_to_a_port_that_nobody_had_yet_is_led() {
+fn flows_to_ports_that_nobody_had_yet_are_led() {
     let world = World::new();
     let networks = world.networks();
-    let (first, alloc) = (alloc_id(), alloc_id());
+    let (first, one, two) = (alloc_id(), alloc_id(), alloc_id());
     // The rules are there, and with them the kernel remembers.
     world.create(&networks, &plan(&first, &[]));
-    let sender = socket_in(&world.outside);
-    assert_eq!(heard(&sender, "192.0.2.1:20080"), None);
-    world.create(&networks, &plan(&alloc, &[(20_080, 80)]));
-    serve(&alloc, "[::]:80");
-    assert_eq!(heard(&sender, "192.0.2.1:20080").as_deref(), Some("192.0.2.2"));
-    ends(&world, networks, &[&first, &alloc]);
+    let senders = [20_080, 20_081, 20_082].map(|port| (socket_in(&world.outside), format!("192.0.2.1:{port}")));
+    for (sender, to) in &senders {
+        assert_eq!(heard(sender, to), None);
+    }
+    // The kernel is asked for the flows to one port, and for those to several, in ways of their own.
+    world.create(&networks, &plan(&one, &[(20_080, 80)]));
+    world.create(&networks, &plan(&two, &[(20_081, 80), (20_082, 81)]));
+    serve(&one, "[::]:80");
+    serve(&two, "[::]:80");
+    serve(&two, "[::]:81");
+    for (sender, to) in &senders {
+        assert_eq!(heard(sender, to).as_deref(), Some("192.0.2.2"), "{to}");
+    }
+    ends(&world, networks, &[&first, &one, &two]);
 }
 
 #[test]

@@ -190,6 +190,57 @@ fn a_port_changes_hands() {
     ends(&world, networks, &[&b]);
 }
 
+/// The same of many that go together: what the kernel remembers of each is forgotten.
+#[test]
+fn ports_of_many_change_hands() {
+    let world = World::new();
+    let networks = world.networks();
+    let numbers = 0..6_u16;
+    let plans = || numbers.clone().map(|number| plan(&alloc_id(), &[(20_080 + number, 80)])).collect::<Vec<_>>();
+    let (before, after) = (plans(), plans());
+    let made = |plans: &[NetworkPlan]| {
+        for plan in plans {
+            world.create(&networks, plan);
+            serve(&plan.alloc.0, "[::]:80");
+        }
+    };
+    made(&before);
+    let from = within(&world.outside, || std::net::UdpSocket::bind("192.0.2.2:6000").unwrap());
+    from.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let all_answer = || {
+        for number in numbers.clone() {
+            from.send_to(b"?", ("192.0.2.1", 20_080 + number)).unwrap();
+            let (_, who) = from.recv_from(&mut [0; 64]).unwrap();
+            assert_eq!(who.port(), 20_080 + number);
+        }
+    };
+    all_answer();
+    world.on_machine(async || crowd::destroy(&networks, &before).await);
+    made(&after);
+    all_answer();
+    ends(&world, networks, &after.iter().map(|plan| plan.alloc.0.as_str()).collect::<Vec<_>>());
+}
+
+/// Some namespaces are made before they are asked for: each goes to one allocation, with its loopback interface up and
+/// the machine's settings of the time.
+#[test]
+fn namespaces_made_ahead_are_like_others() {
+    let world = World::new();
+    let networks = world.networks();
+    let allocs: Vec<_> = (0..7).map(|_| alloc_id()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for alloc in &allocs {
+        world.create(&networks, &plan(alloc, &[]));
+        let pin = std::fs::metadata(std::path::Path::new("/run/netns").join(alloc)).unwrap();
+        assert!(seen.insert(std::os::unix::fs::MetadataExt::ino(&pin)), "another's namespace");
+        serve(alloc, "127.0.0.1:7070");
+        reached(alloc, "127.0.0.1:7070");
+        let links = ip(&["-n", alloc, "-o", "link", "show", "up"]);
+        assert_eq!(links.lines().count(), 2, "{links}");
+    }
+    ends(&world, networks, &allocs.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
 /// A container holds the namespace; it is replaced, and the network follows it with its address.
 #[test]
 fn a_holder_is_replaced() {
