@@ -148,6 +148,46 @@ fn options_of_the_container_itself() {
     expect(&station, &job(&image.0, config, ""), &table);
 }
 
+/// Those that exclude some of the above.
+#[test]
+fn options_that_give_the_host_away() {
+    let image = Image::make("options-host");
+    let volume = Volume::new("longshore-it-named");
+    let station = Station::with(PERMISSIVE, &["--dev"]);
+    let config = format!(
+        r#"
+        entrypoint    = ["busybox", "env", "INSIDE=1"]
+        privileged    = true
+        ipc_mode      = "shareable"
+        uts_mode      = "host"
+        userns_mode   = "host"
+        cgroupns      = "host"
+        volume_driver = "local"
+        volumes       = ["{}:/data"]
+        "#,
+        volume.0
+    );
+    let table = [
+        ("/Config/Entrypoint", json!(["busybox", "env", "INSIDE=1"])),
+        ("/Config/Cmd", json!(["sh", "-c", "while :; do busybox sleep 1; done"])),
+        ("/HostConfig/Privileged", json!(true)),
+        ("/HostConfig/IpcMode", json!("shareable")),
+        ("/HostConfig/UTSMode", json!("host")),
+        ("/HostConfig/UsernsMode", json!("host")),
+        ("/HostConfig/CgroupnsMode", json!("host")),
+        ("/HostConfig/VolumeDriver", json!("local")),
+        ("/HostConfig/Mounts/0/Source", json!(volume.0)),
+        ("/HostConfig/Mounts/0/Type", json!("volume")),
+        ("/HostConfig/Mounts/0/VolumeOptions/DriverConfig/Name", json!("local")),
+    ];
+    expect(&station, &job(&image.0, &config, ""), &table);
+
+    // What this engine's storage cannot do it says itself: it was asked.
+    let asked = job(&image.0, "storage_opt = { size = \"1G\" }", "");
+    let said = station.cli(&["job", "run", &station.job("options", &asked)]).refused(1);
+    assert!(said.contains("--storage-opt is supported only for"), "{said}");
+}
+
 #[test]
 fn mounts_and_volumes() {
     let image = Image::make("options-mounts");

@@ -22,6 +22,13 @@ fn a_command_on_a_terminal_has_its_size_its_keys_and_its_code() {
     let image = Image::make("terminal");
     let station = Station::start();
     let alloc = station.run_job("options", &job(&image.0, "", ""));
+    is_a_terminal(&station, &alloc);
+    station.cli(&["job", "stop", "--purge", "options"]).ok();
+    gone(&alloc);
+}
+
+/// Runs a command in an allocation's only task, on a terminal, and changes that.
+pub fn is_a_terminal(station: &Station, alloc: &str) {
     let line = format!("stty rows 24 cols 80; exec {PROGRAM} alloc exec {} sh -c '{PROGRAM_INSIDE}'", &alloc[..8]);
     let mut terminal = Command::new("script");
     terminal.args(["-qefc", &line, "/dev/null"]).env("LONGSHORE_ADDR", station.path("data/api.sock"));
@@ -47,6 +54,4 @@ fn a_command_on_a_terminal_has_its_size_its_keys_and_its_code() {
     run("stty", &["-F", device.to_str().unwrap(), "rows", "37", "cols", "91"]).ok();
     shows("37 91\r\n");
     assert_eq!(terminal.wait().unwrap().code(), Some(7), "{}", shown.lock().unwrap());
-    station.cli(&["job", "stop", "--purge", "options"]).ok();
-    gone(&alloc);
 }

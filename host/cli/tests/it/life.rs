@@ -128,8 +128,8 @@ fn sidecars_end_when_the_work_is_done() {
     let station = Station::start();
     let task = |name: &str, script: &str, hook: &str| {
         format!(
-            "task {name:?} {{\n driver = \"raw_exec\"\n config {{\n command = \"/bin/sh\"\n args = [\"-c\", {script:?}]\n }}\n \
-             {hook}\n }}\n"
+            "task {name:?} {{\n driver = \"raw_exec\"\n config {{\n command = \"/bin/sh\"\n \
+             args = [\"-c\", {script:?}]\n }}\n {hook}\n }}\n"
         )
     };
     let hook = |hook: &str, sidecar: bool| format!("lifecycle {{\n hook = {hook:?}\n sidecar = {sidecar}\n }}");

@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use serde_json::Value;
+
 use crate::{
     harness::{Ran, Station, eventually, fetch, run, terminate},
     network::Net,
@@ -155,6 +157,32 @@ fn a_job_runs_on_podman() {
     let node = station.get("/v1/nodes")[0]["ID"].as_str().unwrap().to_owned();
     let attributes = station.get(&format!("/v1/node/{node}"))["Attributes"].clone();
     assert_eq!(attributes["driver.podman"], "1", "{attributes}");
+    let gateway = podman.cli(&["network", "inspect", "podman", "--format", "{{(index .Subnets 0).Gateway}}"]).ok();
+    assert_eq!(attributes["driver.podman.bridge_ip"], gateway.trim(), "{attributes}");
+    assert_eq!(attributes["driver.podman.cpuset_management.disabled"], Value::Null, "{attributes}");
+    station.cli(&["job", "stop", "pod"]).ok();
+    eventually("its container is removed", || podman.cli(&["ps", "-aq"]).ok().trim().is_empty().then_some(()));
+}
+
+#[test]
+fn a_task_on_podman_outlives_the_agent_and_is_entered_signalled_and_measured() {
+    let podman = Podman::start();
+    let mut station = Station::with(&podman.configuration(""), &["--dev"]);
+    let script = format!("trap 'echo heard' USR1; echo up; {SLEEP}");
+    let alloc = station.run_job("pod", &job(&script, "", ""));
+    let (name, short) = (format!("t-{alloc}"), &alloc[..8]);
+    let logs = |station: &Station| station.cli(&["alloc", "logs", short]).ok();
+    eventually("its output", || (logs(&station) == "up\n").then_some(()));
+    let before = podman.inspect(&name, "{{.Id}}");
+    station.kill();
+    station.launch();
+    let state = station.until_task(&alloc, "t", "it runs", |state| state["State"] == "running");
+    assert_eq!((&state["Restarts"], podman.inspect(&name, "{{.Id}}")), (&0.into(), before), "{state}");
+    crate::docker_terminal::is_a_terminal(&station, &alloc);
+    station.cli(&["alloc", "signal", "-s", "SIGUSR1", short]).ok();
+    eventually("it heard, and no line came twice", || (logs(&station) == "up\nheard\n").then_some(()));
+    let usage = station.get(&format!("/v1/client/allocation/{alloc}/stats"))["ResourceUsage"]["MemoryStats"].clone();
+    assert!(usage["Usage"].as_u64().is_some_and(|bytes| bytes > 0), "{usage}");
     station.cli(&["job", "stop", "pod"]).ok();
     eventually("its container is removed", || podman.cli(&["ps", "-aq"]).ok().trim().is_empty().then_some(()));
 }

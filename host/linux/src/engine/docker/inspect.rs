@@ -43,7 +43,7 @@ impl Docker {
             api_version: version.api_version.unwrap_or_default(),
             os: version.os.unwrap_or_default(),
             arch: version.arch.unwrap_or_default(),
-            bridge_ip: self.bridge_ip().await,
+            bridge_ip: self.bridge_ip(if podman { "podman" } else { "bridge" }).await,
             runtimes,
             attributes,
         })
@@ -56,10 +56,9 @@ impl Docker {
     }
 
     /// Address of the host on the default network; none when there is no such network.
-    async fn bridge_ip(&self) -> Option<String> {
-        let network = self
-            .engine
-            .call(|client| async move { client.inspect_network("bridge", None::<InspectNetworkOptions>).await });
+    async fn bridge_ip(&self, name: &str) -> Option<String> {
+        let network =
+            self.engine.call(|client| async move { client.inspect_network(name, None::<InspectNetworkOptions>).await });
         let pools = network.await.ok()?.ipam?.config?;
         pools
             .into_iter()
@@ -77,7 +76,8 @@ impl Docker {
         Ok(container)
     }
 
-    /// The process of a running container of this machine without a network: Podman does not say where its namespace is.
+    /// The process of a running container of this machine without a network: Podman does not say where the namespace of
+    /// such a one is.
     fn process_alone(&self, seen: &ContainerInspectResponse) -> Option<i64> {
         let alone = seen.host_config.as_ref()?.network_mode.as_deref() == Some("none");
         seen.state.as_ref()?.pid.filter(|pid| alone && *pid > 0 && self.engine.is_local())
