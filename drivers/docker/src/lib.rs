@@ -149,6 +149,7 @@ fn attributes(engine: &EngineInfo, settings: &Settings) -> Vec<KeyValue> {
         (".privileged.enabled", of_host("privileged_enabled")),
         (".volumes.enabled", of_host("volumes_enabled")),
         (".pids.limit", limit),
+        (".cpuset_management.disabled", of_host("cpuset_management_disabled")),
     ];
     let name = settings.name.as_deref().unwrap_or("docker");
     let told = known.into_iter().filter_map(|(key, value)| Some((format!("driver.{name}{key}"), value?)));

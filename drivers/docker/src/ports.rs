@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use longshore_sdk::{
     Error, Port,
-    host::{
-        Protocol,
-        containers::{ContainerNetwork, PortBinding},
-    },
+    host::containers::{ContainerNetwork, PortBinding},
 };
 
 use crate::{config::Config, network};
 
 /// The bindings for the labels in `ports` and, the old way, `port_map`. Empty where the engine publishes
-/// nothing. tcp and udp both, as Nomad does.
+/// nothing. tcp and udp both, as Nomad does, unless the port says which.
 pub fn bindings(config: &Config, reserved: &[Port], network: &ContainerNetwork) -> Result<Vec<PortBinding>, Error> {
     let published = published(config, reserved)?;
     if !network::publishes(network) {
@@ -23,7 +20,7 @@ pub fn bindings(config: &Config, reserved: &[Port], network: &ContainerNetwork) 
         host_ip: port.host_ip.clone(),
         host_port: port.host_port,
         container_port: inside,
-        protocol: Protocol::Both,
+        protocol: port.protocol.clone(),
     };
     Ok(published.into_iter().map(binding).collect())
 }
@@ -51,7 +48,7 @@ pub fn environment(port_map: &BTreeMap<String, u16>) -> impl Iterator<Item = (St
 
 #[cfg(test)]
 mod tests {
-    use longshore_sdk::config::parse;
+    use longshore_sdk::{config::parse, host::Protocol};
 
     use super::*;
 
@@ -96,6 +93,16 @@ mod tests {
         for (config, network, expected) in table {
             assert_eq!(numbers(config, network), expected.map_err(Error::invalid), "{config}");
         }
+    }
+
+    #[test]
+    fn a_port_of_one_protocol_is_published_for_that() {
+        let mut ports = reserved();
+        ports[1].protocol = Protocol::Udp;
+        let config: Config = parse("config", r#"{"ports": ["http", "admin"]}"#).unwrap();
+        let bound = bindings(&config, &ports, &ContainerNetwork::DefaultNetwork).unwrap();
+        let protocols: Vec<_> = bound.into_iter().map(|binding| binding.protocol).collect();
+        assert_eq!(protocols, [Protocol::Both, Protocol::Udp]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use longshore_sdk::{
     About, Description, Error, FingerprintResult, Health, KeyValue, Task,
     chroot::{self, Settings},
     config, env,
-    host::processes::{self, ProcessSpec},
+    host::processes::ProcessSpec,
     process::RunsProcess,
 };
 use serde::Deserialize;
@@ -58,18 +58,11 @@ impl About for Java {
     }
 
     fn fingerprint() -> FingerprintResult {
-        let absent = |health| FingerprintResult { health, attributes: Vec::new() };
         match chroot::health() {
-            Health::Healthy => {}
-            health => return absent(health),
-        }
-        match processes::run_command("java", &["-version".into()], PATIENCE_MS) {
-            Ok(said) => {
-                let attributes = attributes(&String::from_utf8_lossy(&said.stderr));
-                FingerprintResult { health: Health::Healthy, attributes }
+            Health::Healthy => {
+                FingerprintResult::of_program("java", "-version", PATIENCE_MS, |_, said| attributes(said))
             }
-            Err(Error::NotFound(said)) => absent(Health::Undetected(said)),
-            Err(error) => absent(Health::Unhealthy(error.text().into())),
+            health => FingerprintResult::unable(health),
         }
     }
 }

@@ -6,12 +6,11 @@
 use std::time::Duration;
 
 use longshore_sdk::{
-    About, Description, Error, FingerprintResult, Health, Lifecycle, Signals, StartError, Started, StopRequest, Task,
-    TaskRef, TaskStatus, config, env, handle,
+    About, Description, Error, FingerprintResult, StartError, Task, config, env,
     host::processes::{self, ProcessSpec},
-    limits, process,
+    process::{self, TendsProcess},
 };
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, de};
 
 /// Prints, waits and ends as the variables say. A stop is obeyed after `KILL_AFTER` seconds.
 const SCRIPT: &str = include_str!("task.sh");
@@ -54,14 +53,6 @@ pub struct Config {
 /// A time as job files write it: `1.5s`, `200ms`, `2m`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Span(Duration);
-
-/// What later operations need.
-#[derive(Serialize, Deserialize)]
-struct Handle {
-    /// Handle of the process.
-    process: Vec<u8>,
-    signal_error: Option<String>,
-}
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
@@ -108,60 +99,32 @@ impl About for Mock {
     }
 
     fn fingerprint() -> FingerprintResult {
-        FingerprintResult { health: Health::Healthy, attributes: env::list([("driver.mock", "1")]) }
+        FingerprintResult::healthy(env::list([("driver.mock", "1")]))
     }
 }
 
-impl Lifecycle for Mock {
-    fn start(task: Task) -> Result<Started, StartError> {
+impl TendsProcess for Mock {
+    /// Error of every signal.
+    type Note = Option<String>;
+
+    fn prepare(task: Task) -> Result<(ProcessSpec, Option<String>), StartError> {
         let config: Config = config::read(&task)?;
         if !config.start_block_for.0.is_zero() {
             processes::run_command("sleep", &[config.start_block_for.seconds()], 60_000)?;
         }
-        if let Some(error) = config.start_error {
-            return Err(StartError { reason: Error::other(error), recoverable: config.start_error_recoverable });
-        }
-        let started = process::start(&process(&config, task))?;
-        with_handle(started, config.signal_error)
-    }
-
-    fn recover(_: Task, handle: Vec<u8>) -> Result<Started, Error> {
-        let Handle { process, .. } = handle::decode(&handle)?;
-        Ok(Started { handle, ..process::recover(process)? })
-    }
-
-    fn stop(_: TaskRef, handle: Vec<u8>, request: StopRequest) -> Result<(), Error> {
-        let Handle { process, .. } = handle::decode(&handle)?;
-        processes::stop(&process::id(&process)?, request.signal.as_deref(), request.grace_ms)
-    }
-
-    fn destroy(_: TaskRef, handle: Option<Vec<u8>>) -> Result<(), Error> {
-        let process = handle.map(|handle| handle::decode::<Handle>(&handle)).transpose()?;
-        process::destroy(process.map(|handle| handle.process))
-    }
-
-    fn inspect(_: TaskRef, handle: Vec<u8>) -> Result<TaskStatus, Error> {
-        process::inspect(&handle::decode::<Handle>(&handle)?.process)
-    }
-}
-
-impl Signals for Mock {
-    fn send(_: TaskRef, handle: Vec<u8>, name: String) -> Result<(), Error> {
-        let Handle { process, signal_error } = handle::decode(&handle)?;
-        match signal_error {
-            Some(error) => Err(Error::other(error)),
-            None => processes::signal(&process::id(&process)?, &name),
+        match &config.start_error {
+            Some(error) => Err(StartError { reason: Error::other(error), recoverable: config.start_error_recoverable }),
+            None => Ok((process(&config, task), config.signal_error)),
         }
     }
-}
 
-fn with_handle(started: Started, signal_error: Option<String>) -> Result<Started, StartError> {
-    let handle = handle::encode(&Handle { process: started.handle.clone(), signal_error })?;
-    Ok(Started { handle, ..started })
+    fn signal(error: Option<String>, id: &str, name: &str) -> Result<(), Error> {
+        error.map_or_else(|| processes::signal(id, name), |error| Err(Error::other(error)))
+    }
 }
 
 fn process(config: &Config, task: Task) -> ProcessSpec {
-    let mut env = task.env;
+    let mut spec = process::plain(task, "/bin/sh", vec!["-c".into(), SCRIPT.into()]);
     for (key, value) in [
         ("MOCK_STDOUT", config.stdout_string.clone()),
         ("MOCK_STDERR", config.stderr_string.clone()),
@@ -172,19 +135,9 @@ fn process(config: &Config, task: Task) -> ProcessSpec {
         ("MOCK_EXIT_CODE", config.exit_code.to_string()),
         ("MOCK_EXIT_SIGNAL", config.exit_signal.to_string()),
     ] {
-        env::set(&mut env, key, value);
+        env::set(&mut spec.env, key, value);
     }
-    ProcessSpec {
-        name: task.identity.name,
-        command: "/bin/sh".into(),
-        args: vec!["-c".into(), SCRIPT.into()],
-        env,
-        working_dir: None,
-        user: task.user.filter(|user| !user.is_empty()),
-        limits: limits::cpu(&task.resources),
-        isolation: None,
-        options: Vec::new(),
-    }
+    spec
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 pub mod machine;
 
 use longshore_sdk::{
-    About, Description, Error, Exec, ExecRequest, FingerprintResult, Health, Lifecycle, Session, Signals, StartError,
-    Started, StopRequest, Task, TaskRef, TaskStatus, config, env, handle,
-    host::{files, processes},
-    process,
+    About, Description, Error, FingerprintResult, StartError, StopRequest, Task, config, env,
+    host::{
+        files,
+        processes::{self, ProcessSpec},
+    },
+    process::{self, TendsProcess},
 };
-use serde::{Deserialize, Serialize};
 
 /// QEMU for machines like this one, as Nomad has it.
 const EMULATOR: &str = "qemu-system-x86_64";
@@ -27,15 +28,6 @@ const HARMLESS: &str = "SIGCONT";
 pub struct Qemu;
 
 longshore_sdk::export!(Qemu with signals, exec);
-
-/// What later operations need.
-#[derive(Serialize, Deserialize)]
-struct Handle {
-    /// Handle of the process.
-    process: Vec<u8>,
-    /// Where the monitor listens, when the machine is to shut down by itself.
-    monitor: Option<String>,
-}
 
 impl About for Qemu {
     fn describe() -> Description {
@@ -58,74 +50,37 @@ impl About for Qemu {
     }
 
     fn fingerprint() -> FingerprintResult {
-        let absent = |health| FingerprintResult { health, attributes: Vec::new() };
-        match processes::run_command(EMULATOR, &["--version".into()], PATIENCE_MS) {
-            Ok(said) => {
-                let version = machine::version(&String::from_utf8_lossy(&said.stdout)).map(str::to_owned);
-                let version = version.map(|version| ("driver.qemu.version", version));
-                let attributes = env::list([("driver.qemu", "1".to_owned())].into_iter().chain(version));
-                FingerprintResult { health: Health::Healthy, attributes }
-            }
-            Err(Error::NotFound(said)) => absent(Health::Undetected(said)),
-            Err(error) => absent(Health::Unhealthy(error.text().into())),
-        }
+        FingerprintResult::of_program(EMULATOR, "--version", PATIENCE_MS, |said, _| {
+            let version = machine::version(said).map(|version| ("driver.qemu.version", version));
+            env::list([("driver.qemu", "1")].into_iter().chain(version))
+        })
     }
 }
 
-impl Lifecycle for Qemu {
-    fn start(task: Task) -> Result<Started, StartError> {
+/// A command given to `exec` runs beside the machine, as in Nomad: nothing of the driver is inside it.
+impl TendsProcess for Qemu {
+    /// Where the monitor listens, when the machine is to shut down by itself.
+    type Note = Option<String>;
+
+    fn prepare(task: Task) -> Result<(ProcessSpec, Option<String>), StartError> {
         let config: machine::Config = config::read(&task)?;
         let image = machine::image(&config, &config::settings()?, &task)?;
-        if image.in_allocation {
+        if !config.image_path.starts_with('/') {
             files::stat(&config.image_path).map_err(|error| error.context("image_path"))?;
         }
         let monitor = machine::monitor(&config, &task);
         if let Some(pipe) = &monitor {
-            let script = "rm -f \"$0.in\" \"$0.out\" && mkfifo \"$0.in\" \"$0.out\"";
-            shell(script, pipe, PATIENCE_MS)?;
+            shell("rm -f \"$0.in\" \"$0.out\" && mkfifo \"$0.in\" \"$0.out\"", pipe, PATIENCE_MS)?;
         }
-        let started = process::start(&machine::process(EMULATOR, &config, &image.path, task)?)?;
-        let handle = handle::encode(&Handle { process: started.handle.clone(), monitor })?;
-        Ok(Started { handle, ..started })
+        let arguments = machine::arguments(&config, &image, &task)?;
+        // Its memory is the guest's: no limit of the host's besides, since QEMU needs some too.
+        Ok((process::plain(task, EMULATOR, arguments), monitor))
     }
 
-    fn recover(_: Task, handle: Vec<u8>) -> Result<Started, Error> {
-        let Handle { process, .. } = handle::decode(&handle)?;
-        Ok(Started { handle, ..process::recover(process)? })
-    }
-
-    fn stop(_: TaskRef, handle: Vec<u8>, request: StopRequest) -> Result<(), Error> {
-        let Handle { process, monitor } = handle::decode(&handle)?;
-        let id = process::id(&process)?;
-        let pressed = monitor.map(|pipe| shell("echo system_powerdown > \"$0.in\"", &pipe, MONITOR_MS));
-        let signal = match pressed {
-            Some(Ok(())) => Some(HARMLESS),
-            _ => request.signal.as_deref(),
-        };
-        processes::stop(&id, signal, request.grace_ms)
-    }
-
-    fn destroy(_: TaskRef, handle: Option<Vec<u8>>) -> Result<(), Error> {
-        let process = handle.map(|handle| handle::decode::<Handle>(&handle)).transpose()?;
-        process::destroy(process.map(|handle| handle.process))
-    }
-
-    fn inspect(_: TaskRef, handle: Vec<u8>) -> Result<TaskStatus, Error> {
-        process::inspect(&handle::decode::<Handle>(&handle)?.process)
-    }
-}
-
-impl Signals for Qemu {
-    fn send(_: TaskRef, handle: Vec<u8>, name: String) -> Result<(), Error> {
-        processes::signal(&process::id(&handle::decode::<Handle>(&handle)?.process)?, &name)
-    }
-}
-
-impl Exec for Qemu {
-    /// Beside the machine, as in Nomad: nothing of the driver is inside it.
-    fn open(_: TaskRef, handle: Vec<u8>, request: ExecRequest) -> Result<Session, Error> {
-        let Handle { process, .. } = handle::decode(&handle)?;
-        processes::prepare_exec(&process::id(&process)?, &request).map(Session::Process)
+    fn end(monitor: Option<String>, id: &str, request: &StopRequest) -> Result<(), Error> {
+        let pressed = monitor.is_some_and(|pipe| shell("echo system_powerdown > \"$0.in\"", &pipe, MONITOR_MS).is_ok());
+        let signal = if pressed { Some(HARMLESS) } else { request.signal.as_deref() };
+        processes::stop(id, signal, request.grace_ms)
     }
 }
 

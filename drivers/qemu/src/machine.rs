@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use longshore_sdk::{Error, Task, host::processes::ProcessSpec, limits, loose};
+use longshore_sdk::{Error, Task, loose};
 use serde::Deserialize;
 
 /// Nomad's bounds of a machine's memory, MiB.
 const MEMORY: std::ops::RangeInclusive<u32> = 128..=4_000_000;
 
 /// The `config` block of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Disk image: of the allocation (`local/disk.img`), or where the operator allows.
     pub image_path: String,
-    /// Bus of the disk.
-    pub drive_interface: String,
-    /// `tcg` emulates, `kvm` uses the processor.
-    pub accelerator: String,
+    /// Bus of the disk; `ide` unless given.
+    pub drive_interface: Option<String>,
+    /// `tcg` emulates, `kvm` uses the processor; `tcg` unless given.
+    pub accelerator: Option<String>,
     /// Whether a stop presses the power button, and the guest has the task's `kill_timeout` to shut down.
     pub graceful_shutdown: bool,
     /// Whether there is a channel for the guest's agent, at `local/qemu-guest-agent.sock`.
@@ -29,20 +29,6 @@ pub struct Config {
     pub args: Vec<String>,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            image_path: String::new(),
-            drive_interface: "ide".into(),
-            accelerator: "tcg".into(),
-            graceful_shutdown: false,
-            guest_agent: false,
-            port_map: BTreeMap::new(),
-            args: Vec::new(),
-        }
-    }
-}
-
 /// What the operator wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,17 +37,8 @@ pub struct Settings {
     pub image_paths: Vec<String>,
 }
 
-/// A disk image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Absolute path on the host.
-    pub path: String,
-    /// Whether it is the allocation's, so that the host can look at it.
-    pub in_allocation: bool,
-}
-
-/// Where the image is, if it may be used.
-pub fn image(config: &Config, settings: &Settings, task: &Task) -> Result<Image, Error> {
+/// Where the image is on the host, if it may be used.
+pub fn image(config: &Config, settings: &Settings, task: &Task) -> Result<String, Error> {
     let path = &config.image_path;
     if path.is_empty() {
         return Err(Error::invalid("image_path must be set"));
@@ -70,12 +47,12 @@ pub fn image(config: &Config, settings: &Settings, task: &Task) -> Result<Image,
         return Err(Error::invalid(format!("image_path {path:?} contains `..`; write the path it means")));
     }
     if !path.starts_with('/') {
-        return Ok(Image { path: format!("{}/{path}", task.directories.task), in_allocation: true });
+        return Ok(format!("{}/{path}", task.directories.task));
     }
     let below = |allowed: &String| path.strip_prefix(allowed.trim_end_matches('/')).is_some_and(|r| r.starts_with('/'));
-    let own = below(&task.directories.task) || below(&task.directories.alloc);
-    if own || settings.image_paths.iter().any(below) {
-        return Ok(Image { path: path.clone(), in_allocation: false });
+    let own = [&task.directories.task, &task.directories.alloc];
+    if own.into_iter().chain(&settings.image_paths).any(below) {
+        return Ok(path.clone());
     }
     Err(Error::denied(format!(
         "image_path {path:?} is not in the allowed paths; add its directory to `image_paths` in the config of this driver"
@@ -87,22 +64,24 @@ pub fn monitor(config: &Config, task: &Task) -> Option<String> {
     config.graceful_shutdown.then(|| format!("{}/qemu-monitor", task.directories.secrets))
 }
 
-/// The machine. Its memory is the guest's: no limit of the host's besides, since QEMU needs some too.
-pub fn process(emulator: &str, config: &Config, image: &str, task: Task) -> Result<ProcessSpec, Error> {
-    Ok(ProcessSpec {
-        name: task.identity.name.clone(),
-        command: emulator.into(),
-        args: arguments(config, image, &task)?,
-        limits: limits::cpu(&task.resources),
-        working_dir: None,
-        user: task.user.clone().filter(|user| !user.is_empty()),
-        isolation: None,
-        options: Vec::new(),
-        env: task.env,
-    })
+/// A command line, option by option.
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn option(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.0.extend([format!("-{name}"), value.into()]);
+        self
+    }
+
+    fn flag(&mut self, name: &str) -> &mut Self {
+        self.0.push(format!("-{name}"));
+        self
+    }
 }
 
-fn arguments(config: &Config, image: &str, task: &Task) -> Result<Vec<String>, Error> {
+/// The machine.
+pub fn arguments(config: &Config, image: &str, task: &Task) -> Result<Vec<String>, Error> {
     let memory = task.resources.memory_mib;
     if !MEMORY.contains(&memory) {
         return Err(Error::invalid(format!(
@@ -111,47 +90,35 @@ fn arguments(config: &Config, image: &str, task: &Task) -> Result<Vec<String>, E
             MEMORY.end()
         )));
     }
-    let name = image.rsplit('/').next().unwrap_or(image);
-    let (drive, accelerator) = (&config.drive_interface, &config.accelerator);
-    let mut all = vec![
-        "-machine".into(),
-        format!("type=pc,accel={accelerator}"),
-        "-name".into(),
-        escaped(name),
-        "-m".into(),
-        format!("{memory}M"),
-        "-drive".into(),
-        format!("file={},if={drive}", escaped(image)),
-        "-nographic".into(),
-    ];
+    let accelerator = config.accelerator.as_deref().unwrap_or("tcg");
+    let drive = config.drive_interface.as_deref().unwrap_or("ide");
+    let mut line = Line::default();
+    line.option("machine", format!("type=pc,accel={accelerator}"))
+        .option("name", escaped(image.rsplit('/').next().unwrap_or(image)))
+        .option("m", format!("{memory}M"))
+        .option("drive", format!("file={},if={drive}", escaped(image)))
+        .flag("nographic");
     if accelerator == "kvm" {
-        all.extend(["-enable-kvm".into(), "-cpu".into(), "host".into()]);
+        line.flag("enable-kvm").option("cpu", "host");
     }
     if !task.resources.cpu_cores.is_empty() {
-        all.extend(["-smp".into(), task.resources.cpu_cores.len().to_string()]);
+        line.option("smp", task.resources.cpu_cores.len().to_string());
     }
     if let Some(pipe) = monitor(config, task) {
-        let chardev = format!("pipe,id=monitor,path={}", escaped(&pipe));
-        all.extend(["-chardev".into(), chardev, "-mon".into(), "chardev=monitor,mode=readline".into()]);
+        line.option("chardev", format!("pipe,id=monitor,path={}", escaped(&pipe)))
+            .option("mon", "chardev=monitor,mode=readline");
     }
     if config.guest_agent {
         let socket = escaped(&format!("{}/qemu-guest-agent.sock", task.directories.local));
-        let chardev = format!("socket,id=agent,path={socket},server=on,wait=off");
-        let port = "virtserialport,chardev=agent,name=org.qemu.guest_agent.0";
-        all.extend([
-            "-chardev".into(),
-            chardev,
-            "-device".into(),
-            "virtio-serial".into(),
-            "-device".into(),
-            port.into(),
-        ]);
+        line.option("chardev", format!("socket,id=agent,path={socket},server=on,wait=off"))
+            .option("device", "virtio-serial")
+            .option("device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
     }
     if !config.port_map.is_empty() {
-        all.extend(["-netdev".into(), forwards(config, task)?, "-device".into(), "virtio-net,netdev=user.0".into()]);
+        line.option("netdev", forwards(config, task)?).option("device", "virtio-net,netdev=user.0");
     }
-    all.extend(config.args.iter().cloned());
-    Ok(all)
+    line.0.extend(config.args.iter().cloned());
+    Ok(line.0)
 }
 
 /// QEMU's own network, with a forward from each mapped port: of the host, or inside the group's network.
@@ -238,9 +205,9 @@ mod tests {
     fn images_are_the_allocations_or_where_the_operator_says() {
         let settings = Settings { image_paths: vec!["/srv/images/".into()] };
         let table = [
-            ("local/a.img", Ok(("/a/web/local/a.img", true))),
-            ("/a/alloc/data/a.img", Ok(("/a/alloc/data/a.img", false))),
-            ("/srv/images/a.img", Ok(("/srv/images/a.img", false))),
+            ("local/a.img", Ok("/a/web/local/a.img")),
+            ("/a/alloc/data/a.img", Ok("/a/alloc/data/a.img")),
+            ("/srv/images/a.img", Ok("/srv/images/a.img")),
             ("/srv/images2/a.img", Err("is not in the allowed paths")),
             ("/etc/shadow", Err("is not in the allowed paths")),
             ("/srv/images/../../etc/shadow", Err("contains `..`")),
@@ -249,7 +216,7 @@ mod tests {
         for (path, expected) in table {
             let config = Config { image_path: path.into(), ..Config::default() };
             match (image(&config, &settings, &sample::task("{}")), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!((found.path.as_str(), found.in_allocation), expected),
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
                 (Err(error), Err(words)) => assert!(error.text().contains(words), "{path}: {error:?}"),
                 (found, expected) => panic!("{path}: {found:?}, expected {expected:?}"),
             }

@@ -6,8 +6,7 @@
 pub mod process;
 
 use longshore_sdk::{
-    About, Description, Error, FingerprintResult, Health, Task, config, env, host::processes::ProcessSpec,
-    process::RunsProcess,
+    About, Description, Error, FingerprintResult, Task, config, env, host::processes::ProcessSpec, process::RunsProcess,
 };
 
 /// The driver.
@@ -36,7 +35,7 @@ impl About for RawExec {
     }
 
     fn fingerprint() -> FingerprintResult {
-        FingerprintResult { health: Health::Healthy, attributes: env::list([("driver.raw_exec", "1")]) }
+        FingerprintResult::healthy(env::list([("driver.raw_exec", "1")]))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A task as the process the host is asked for.
 
-use longshore_sdk::{Error, Task, host::processes::ProcessSpec, limits};
+use longshore_sdk::{Error, Task, host::processes::ProcessSpec, process};
 use serde::Deserialize;
 
 /// The `config` block of a task.
@@ -15,8 +15,7 @@ pub struct Config {
     pub work_dir: Option<String>,
 }
 
-/// The process. It has no limits but those of the machine: CPU is a weight, memory is not enforced, as jobs
-/// written for `raw_exec` expect.
+/// The process, with as few limits as jobs written for `raw_exec` expect.
 pub fn spec(config: Config, task: Task) -> Result<ProcessSpec, Error> {
     if config.command.trim().is_empty() {
         return Err(Error::invalid("command is required for raw_exec driver"));
@@ -27,17 +26,7 @@ pub fn spec(config: Config, task: Task) -> Result<ProcessSpec, Error> {
     let command = if is_file { below(config.command.trim_start_matches("./")) } else { config.command };
     let working_dir = config.work_dir.filter(|path| !path.is_empty());
     let working_dir = working_dir.map(|path| if path.starts_with('/') { path } else { below(&path) });
-    Ok(ProcessSpec {
-        name: task.identity.name,
-        command,
-        args: config.args,
-        env: task.env,
-        working_dir,
-        user: task.user.filter(|user| !user.is_empty()),
-        limits: limits::cpu(&task.resources),
-        isolation: None,
-        options: Vec::new(),
-    })
+    Ok(ProcessSpec { working_dir, ..process::plain(task, command, config.args) })
 }
 
 #[cfg(test)]

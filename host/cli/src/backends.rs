@@ -247,6 +247,7 @@ pub fn agent_config(config: &Config, data_dir: &Path, machine: &Machine) -> Outc
         agent.datacenter.clone_from(datacenter);
     }
     agent.host_ip = machine.ports.host_ip;
+    agent.node_attributes.insert("unique.network.ip-address".into(), agent.host_ip.to_string());
     if let Some(count) = config.network.spare_pause_containers {
         agent.spare_namespaces = count.into();
     }

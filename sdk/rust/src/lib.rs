@@ -56,6 +56,7 @@ mod defaults;
 pub mod env;
 mod error;
 mod export;
+mod fingerprint;
 pub mod handle;
 pub mod inside;
 pub mod limits;

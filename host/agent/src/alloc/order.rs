@@ -15,8 +15,8 @@ pub(crate) enum Role {
     /// What the group is for.
     Main { leader: bool },
     /// Once the main tasks run.
-    Poststart,
-    /// Once the main tasks are dead.
+    Poststart { sidecar: bool },
+    /// Once the main tasks are dead, and what they started is.
     Poststop,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn role(task: &Task) -> Role {
         None => Role::Main { leader: task.leader },
         Some(lifecycle) => match lifecycle.hook {
             LifecycleHook::Prestart => Role::Prestart { sidecar: lifecycle.sidecar },
-            LifecycleHook::Poststart => Role::Poststart,
+            LifecycleHook::Poststart => Role::Poststart { sidecar: lifecycle.sidecar },
             LifecycleHook::Poststop => Role::Poststop,
         },
     }
@@ -92,7 +92,7 @@ fn end_cause(members: &[Member], ending: bool) -> Option<StopCause> {
     } else if leader_dead {
         Some(StopCause::LeaderDead)
     } else {
-        mains_dead(members).then_some(StopCause::MainTasksDead)
+        work_done(members).then_some(StopCause::MainTasksDead)
     }
 }
 
@@ -100,8 +100,11 @@ fn mains<'a>(members: &'a [Member<'a>]) -> impl Iterator<Item = &'a Member<'a>> 
     members.iter().filter(|member| matches!(member.role, Role::Main { .. }))
 }
 
-fn mains_dead(members: &[Member]) -> bool {
+/// Whether the main tasks are dead, and so is what was to follow their start and end by itself.
+fn work_done(members: &[Member]) -> bool {
+    let follows = |member: &&Member| member.role == Role::Poststart { sidecar: false };
     mains(members).all(Member::dead)
+        && (members.iter().filter(follows).all(Member::dead) || !mains(members).all(Member::begun))
 }
 
 /// On request the leader ends first, so that its helpers see it out.
@@ -118,8 +121,8 @@ fn may_start(member: &Member, members: &[Member], ending: bool) -> bool {
     match member.role {
         Role::Prestart { .. } => !ending,
         Role::Main { .. } => !ending && members.iter().all(prestart_done),
-        Role::Poststart => !ending && mains(members).all(Member::begun),
-        Role::Poststop => mains_dead(members),
+        Role::Poststart { .. } => !ending && mains(members).all(Member::begun),
+        Role::Poststop => work_done(members),
     }
 }
 
@@ -140,6 +143,7 @@ mod tests {
 
     const PRE: Role = Role::Prestart { sidecar: false };
     const SIDE: Role = Role::Prestart { sidecar: true };
+    const POST: Role = Role::Poststart { sidecar: false };
     const MAIN: Role = Role::Main { leader: false };
     const LEADER: Role = Role::Main { leader: true };
 
@@ -196,13 +200,13 @@ mod tests {
             ),
             (
                 "poststart waits for all main tasks",
-                &[("a", MAIN, "running"), ("b", MAIN, "pending"), ("post", Role::Poststart, "pending")],
+                &[("a", MAIN, "running"), ("b", MAIN, "pending"), ("post", POST, "pending")],
                 false,
                 vec![start("a"), start("b")],
             ),
             (
                 "and then starts",
-                &[("a", MAIN, "running"), ("post", Role::Poststart, "pending")],
+                &[("a", MAIN, "running"), ("post", POST, "pending")],
                 false,
                 vec![start("a"), start("post")],
             ),
@@ -211,6 +215,40 @@ mod tests {
                 &[("proxy", SIDE, "running"), ("web", MAIN, "done"), ("bye", Role::Poststop, "pending")],
                 false,
                 vec![stop("proxy", MainTasksDead), start("bye")],
+            ),
+            (
+                "what follows the main tasks' start may outlive them",
+                &[
+                    ("proxy", SIDE, "running"),
+                    ("a", MAIN, "done"),
+                    ("post", POST, "running"),
+                    ("bye", Role::Poststop, "pending"),
+                ],
+                false,
+                vec![start("proxy"), start("post")],
+            ),
+            (
+                "or be late",
+                &[("proxy", SIDE, "running"), ("a", MAIN, "done"), ("post", POST, "pending")],
+                false,
+                vec![start("proxy"), start("post")],
+            ),
+            (
+                "and then all is done",
+                &[
+                    ("proxy", SIDE, "running"),
+                    ("a", MAIN, "done"),
+                    ("post", POST, "done"),
+                    ("bye", Role::Poststop, "pending"),
+                ],
+                false,
+                vec![stop("proxy", MainTasksDead), start("bye")],
+            ),
+            (
+                "a sidecar among them is one",
+                &[("a", MAIN, "done"), ("post", Role::Poststart { sidecar: true }, "running")],
+                false,
+                vec![stop("post", MainTasksDead)],
             ),
             (
                 "one failed task ends its siblings",

@@ -24,7 +24,7 @@ driver "docker" {
 "#;
 
 /// A job whose only task sleeps in a container, with some lines in its `config` and in its group.
-fn job(image: &str, config: &str, group: &str) -> String {
+pub fn job(image: &str, config: &str, group: &str) -> String {
     format!(
         r#"
 job "options" {{
@@ -55,7 +55,7 @@ job "options" {{
 }
 
 /// Runs a job and compares what `docker inspect` says with a table of paths.
-fn expect(station: &Station, text: &str, table: &[(&str, Value)]) {
+pub fn expect(station: &Station, text: &str, table: &[(&str, Value)]) {
     let alloc = station.run_job("options", text);
     let container = containers(&alloc).pop().expect("it has a container");
     let said: Value = serde_json::from_str(&run("docker", &["inspect", &container]).ok()).unwrap();
@@ -148,6 +148,46 @@ fn options_of_the_container_itself() {
     expect(&station, &job(&image.0, config, ""), &table);
 }
 
+/// Those that exclude some of the above.
+#[test]
+fn options_that_give_the_host_away() {
+    let image = Image::make("options-host");
+    let volume = Volume::new("longshore-it-named");
+    let station = Station::with(PERMISSIVE, &["--dev"]);
+    let config = format!(
+        r#"
+        entrypoint    = ["busybox", "env", "INSIDE=1"]
+        privileged    = true
+        ipc_mode      = "shareable"
+        uts_mode      = "host"
+        userns_mode   = "host"
+        cgroupns      = "host"
+        volume_driver = "local"
+        volumes       = ["{}:/data"]
+        "#,
+        volume.0
+    );
+    let table = [
+        ("/Config/Entrypoint", json!(["busybox", "env", "INSIDE=1"])),
+        ("/Config/Cmd", json!(["sh", "-c", "while :; do busybox sleep 1; done"])),
+        ("/HostConfig/Privileged", json!(true)),
+        ("/HostConfig/IpcMode", json!("shareable")),
+        ("/HostConfig/UTSMode", json!("host")),
+        ("/HostConfig/UsernsMode", json!("host")),
+        ("/HostConfig/CgroupnsMode", json!("host")),
+        ("/HostConfig/VolumeDriver", json!("local")),
+        ("/HostConfig/Mounts/0/Source", json!(volume.0)),
+        ("/HostConfig/Mounts/0/Type", json!("volume")),
+        ("/HostConfig/Mounts/0/VolumeOptions/DriverConfig/Name", json!("local")),
+    ];
+    expect(&station, &job(&image.0, &config, ""), &table);
+
+    // What this engine's storage cannot do it says itself: it was asked.
+    let asked = job(&image.0, "storage_opt = { size = \"1G\" }", "");
+    let said = station.cli(&["job", "run", &station.job("options", &asked)]).refused(1);
+    assert!(said.contains("--storage-opt is supported only for"), "{said}");
+}
+
 #[test]
 fn mounts_and_volumes() {
     let image = Image::make("options-mounts");
@@ -201,34 +241,6 @@ fn mounts_and_volumes() {
         ("/HostConfig/Mounts/6/BindOptions/Propagation", json!("rprivate")),
     ];
     expect(&station, &job(&image.0, &config, ""), &table);
-}
-
-#[test]
-fn a_named_network_gives_addresses_and_aliases() {
-    let image = Image::make("options-network");
-    let network = Network::new("longshore-it-options", "198.18.77.0/24");
-    let station = Station::start();
-    let config = format!(
-        r#"
-        network_mode    = "{}"
-        network_aliases = ["db"]
-        ipv4_address    = "198.18.77.9"
-        mac_address     = "02:42:c6:12:4d:09"
-        ports           = ["http"]
-        "#,
-        network.0
-    );
-    let of_network = |key: &str| format!("/NetworkSettings/Networks/{}/{key}", network.0);
-    let group = "network {\n      port \"http\" {\n        to = 8080\n      }\n    }";
-    let (address, mac, aliases) = (of_network("IPAddress"), of_network("MacAddress"), of_network("Aliases/0"));
-    let table = [
-        ("/HostConfig/NetworkMode", json!(network.0)),
-        (address.as_str(), json!("198.18.77.9")),
-        (mac.as_str(), json!("02:42:c6:12:4d:09")),
-        (aliases.as_str(), json!("db")),
-        ("/Config/ExposedPorts", json!({"8080/tcp": {}, "8080/udp": {}})),
-    ];
-    expect(&station, &job(&image.0, &config, group), &table);
 }
 
 /// Options of a volume can make the kernel bind a path of the host, whatever its type says.
@@ -451,22 +463,5 @@ impl Volume {
 impl Drop for Volume {
     fn drop(&mut self) {
         run("docker", &["volume", "rm", "-f", &self.0]);
-    }
-}
-
-/// A network of the engine that goes with the test.
-struct Network(String);
-
-impl Network {
-    fn new(name: &str, subnet: &str) -> Self {
-        let network = Self(format!("{name}-{}", std::process::id()));
-        run("docker", &["network", "create", "--subnet", subnet, &network.0]).ok();
-        network
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        run("docker", &["network", "rm", &self.0]);
     }
 }

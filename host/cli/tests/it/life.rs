@@ -121,3 +121,33 @@ fn the_agent_logs_json_when_asked() {
     assert!(line["fields"]["message"].is_string(), "{line}");
     station.kill();
 }
+
+/// The main task ends at once, what follows its start a moment later; then the sidecars are told why they end.
+#[test]
+fn sidecars_end_when_the_work_is_done() {
+    let station = Station::start();
+    let task = |name: &str, script: &str, hook: &str| {
+        format!(
+            "task {name:?} {{\n driver = \"raw_exec\"\n config {{\n command = \"/bin/sh\"\n \
+             args = [\"-c\", {script:?}]\n }}\n {hook}\n }}\n"
+        )
+    };
+    let hook = |hook: &str, sidecar: bool| format!("lifecycle {{\n hook = {hook:?}\n sidecar = {sidecar}\n }}");
+    let tasks = [
+        task("proxy", "exec sleep 600", &hook("prestart", true)),
+        task("work", "true", ""),
+        task("tell", "sleep 1; echo told", &hook("poststart", false)),
+        task("bye", "echo bye", &hook("poststop", false)),
+    ];
+    let text = format!("job \"work\" {{\n type = \"batch\"\n group \"g\" {{\n {} }}\n}}\n", tasks.concat());
+    station.cli(&["job", "run", "--detach", &station.job("work", &text)]).ok();
+    let alloc = station.allocation("work");
+    let state = station.until_task(&alloc, "proxy", "it ends", |state| state["State"] == "dead");
+    let events: Vec<_> =
+        state["Events"].as_array().unwrap().iter().map(|event| event["Type"].as_str().unwrap()).collect();
+    let end = events.iter().position(|event| *event == "Main Tasks Dead").unwrap_or_else(|| panic!("{events:?}"));
+    assert_eq!(events[end + 1..].first(), Some(&"Killing"), "{events:?}");
+    station.until_task(&alloc, "bye", "the last word", |state| state["State"] == "dead");
+    assert_eq!(station.cli(&["alloc", "logs", &alloc[..8], "tell"]).ok(), "told\n");
+    assert_eq!(station.get(&format!("/v1/allocation/{alloc}"))["ClientStatus"], "complete");
+}

@@ -39,7 +39,7 @@ impl MemoryKills {
     pub(crate) fn around(pid: i64) -> Option<Self> {
         let of_process = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let mounts = Mounts::parse(&fs::read_to_string("/proc/self/mountinfo").ok()?);
-        match mounts.memory_group(&of_process)? {
+        match mounts.group_of("memory", &of_process)? {
             (dir, true) => Self::unified(&dir),
             (dir, false) => Self::v1(&dir),
         }

@@ -137,6 +137,17 @@ impl Unified {
     }
 }
 
+/// Keeps somebody else's control group on these processors: the one a process is in, which has a name in its path.
+pub(crate) fn move_to_processors(pid: i64, name: &str, cpus: &str) -> io::Result<()> {
+    let of_process = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let mounts = Mounts::parse(&fs::read_to_string("/proc/self/mountinfo")?);
+    let group = mounts.group_of("cpuset", &of_process).map(|(dir, _)| dir).unwrap_or_default();
+    // In version 2 a runtime may give its processes a group within the container's.
+    let named = group.ancestors().filter(|dir| dir.to_string_lossy().contains(name));
+    let file = named.map(|dir| dir.join("cpuset.cpus")).find(|file| file.exists());
+    fs::write(file.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?, cpus)
+}
+
 /// A version 1 cpuset takes nobody in before it has CPUs and memory nodes.
 fn inherit_cpuset(from: &Path, to: &Path) -> io::Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {

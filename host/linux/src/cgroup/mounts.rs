@@ -37,16 +37,17 @@ impl Mounts {
         mounts
     }
 
-    /// Where the group is that limits a process's memory, given its `/proc/<pid>/cgroup`; whether that is of version 2.
-    pub fn memory_group(&self, of_process: &str) -> Option<(PathBuf, bool)> {
+    /// Where the group is by which a controller limits a process, given its `/proc/<pid>/cgroup`; whether that is of
+    /// version 2.
+    pub fn group_of(&self, controller: &str, of_process: &str) -> Option<(PathBuf, bool)> {
         let group = |mount: &Path, name: &str| Some(mount.join(name.strip_prefix('/')?));
         let lines = of_process.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
         let of = |wanted: &str| {
             let has = |controllers: &str| controllers.split(',').any(|name| name == wanted);
             lines.clone().find_map(|(controllers, name)| has(controllers).then_some(name))
         };
-        match (self.v1.get("memory"), &self.unified) {
-            (Some(mount), _) => Some((group(mount, of("memory")?)?, false)),
+        match (self.v1.get(controller), &self.unified) {
+            (Some(mount), _) => Some((group(mount, of(controller)?)?, false)),
             (None, Some(mount)) => Some((group(mount, of("")?)?, true)),
             (None, None) => None,
         }
@@ -84,7 +85,7 @@ mod tests {
             ("", process, None),
         ];
         for (mounts, process, expected) in table {
-            assert_eq!(Mounts::parse(mounts).memory_group(process), expected, "{mounts:?} {process:?}");
+            assert_eq!(Mounts::parse(mounts).group_of("memory", process), expected, "{mounts:?} {process:?}");
         }
     }
 }

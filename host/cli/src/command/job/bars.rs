@@ -73,7 +73,7 @@ impl Bars {
         let mut before = std::mem::take(&mut self.running);
         let reports: BTreeMap<_, _> = reports.into_iter().map(|report| (report.what.clone(), report)).collect();
         for Report { what, done, total, message } in reports.into_values() {
-            let mut running = before.remove(&what).unwrap_or_else(|| self.begin(&what));
+            let mut running = before.remove(&what).unwrap_or_else(|| self.begin(&what, done, total));
             if total > 0 {
                 running.bar.set_length(total);
                 running.bar.set_position(done);
@@ -87,11 +87,13 @@ impl Bars {
         before.values().for_each(|over| over.bar.finish_and_clear());
     }
 
-    fn begin(&self, what: &str) -> Running {
-        let bar = self.all.insert_before(&self.spinner, ProgressBar::no_length());
+    /// A bar that is complete when it is first drawn.
+    fn begin(&self, what: &str, done: u64, total: u64) -> Running {
+        let length = (total > 0).then_some(total);
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden()).with_prefix(what.to_owned());
         set_style(&bar, "  {prefix} {bar:30.cyan/dim} {binary_bytes} of {binary_total_bytes} {eta:.dim}");
-        bar.set_prefix(what.to_owned());
-        Running { bar, told: Instant::now() }
+        bar.set_position(done);
+        Running { bar: self.all.insert_before(&self.spinner, bar), told: Instant::now() }
     }
 
     /// Takes all off the screen.

@@ -202,7 +202,7 @@ pub(super) fn refused(status: u16, message: String) -> HostError {
         404 => HostError::NotFound(message),
         409 => HostError::Conflict(message),
         // What went wrong inside the engine may go well another time.
-        500 | 503 => HostError::Unavailable(message),
+        500 | 503 => explained(message),
         _ => HostError::Other(message),
     }
 }
@@ -216,6 +216,20 @@ pub(super) fn refused_with(status: u16, body: &[u8]) -> HostError {
     let said = serde_json::from_slice(body).map(|said: Said| said.message);
     let message = said.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
     refused(status, if message.trim().is_empty() { format!("status {status}") } else { one_line(&message) })
+}
+
+/// Podman has this one number for nearly all that goes wrong; what did, its words tell.
+fn explained(message: String) -> HostError {
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    if says(&["that name is already in use", "can only kill running containers"]) {
+        HostError::Conflict(message)
+    } else if says(&["network not found", "no such volume"]) {
+        HostError::NotFound(message)
+    } else if says(&["command that was not found", "no command or entrypoint provided", "invalid argument"]) {
+        HostError::Invalid(message)
+    } else {
+        HostError::Unavailable(message)
+    }
 }
 
 /// Errors of the host are one line each.
@@ -287,6 +301,13 @@ mod tests {
         assert!(matches!(refused(404, "x".into()), HostError::NotFound(_)));
         assert!(matches!(refused(500, "x".into()), HostError::Unavailable(_)));
         assert!(matches!(refused(418, "x".into()), HostError::Other(_)));
+        // Of Podman 4.3.1.
+        let taken = "the container name \"t\" is already in use by c268: that name is already in use";
+        assert!(matches!(refused(500, taken.into()), HostError::Conflict(_)));
+        let absent = "container create: unable to find network with name or ID x: network not found";
+        assert!(matches!(refused(500, absent.into()), HostError::NotFound(_)));
+        let program = "runc: exec: \"/x\": OCI runtime attempted to invoke a command that was not found";
+        assert!(matches!(refused(500, program.into()), HostError::Invalid(_)));
         assert_eq!(one_line("a\n  b\r\n"), "a b");
     }
 }

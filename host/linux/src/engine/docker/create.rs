@@ -50,7 +50,7 @@ impl Docker {
         };
         let mut body = create_body(spec, around)?;
         let options = body.host_config.as_mut().and_then(|host| host.security_opt.as_mut());
-        self.read_profiles(caller, options).await?;
+        self.read_profiles(options).await?;
         let owner = || Owner::new(caller.driver.clone(), scope.id.clone(), sources.clone());
         let mut pause = Backoff::default();
         for _ in 0..ATTEMPTS {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::{
-    models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, EndpointSettings},
+    models::{
+        ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, EndpointSettings, SystemVersion,
+    },
     query_parameters::{InspectContainerOptions, InspectNetworkOptions, ListContainersOptions},
 };
 use longshore_core::{
@@ -19,8 +21,7 @@ impl Docker {
     pub(super) async fn engine_info(&self, caller: &Caller) -> Result<EngineInfo> {
         let version = self.engine.retry(|client| async move { client.version().await }).await?;
         let info = self.engine.retry(|client| async move { client.info().await }).await?;
-        let parts = version.components.unwrap_or_default();
-        let podman = parts.iter().any(|part| part.name.to_ascii_lowercase().contains("podman"));
+        let podman = is_podman(&version);
         let mut attributes = BTreeMap::new();
         if let Some(cgroups) = info.cgroup_version {
             attributes.insert("cgroup_version".into(), cgroups.to_string());
@@ -31,6 +32,9 @@ impl Docker {
         attributes.insert("privileged_enabled".into(), policy.allow_privileged.to_string());
         attributes.insert("volumes_enabled".into(), policy.allow_volumes.to_string());
         attributes.extend(info.driver.map(|driver| ("storage_driver".into(), driver)));
+        if podman && !self.can_move_groups() {
+            attributes.insert("cpuset_management_disabled".into(), "true".into());
+        }
         let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
         runtimes.sort_unstable();
         Ok(EngineInfo {
@@ -39,17 +43,22 @@ impl Docker {
             api_version: version.api_version.unwrap_or_default(),
             os: version.os.unwrap_or_default(),
             arch: version.arch.unwrap_or_default(),
-            bridge_ip: self.bridge_ip().await,
+            bridge_ip: self.bridge_ip(if podman { "podman" } else { "bridge" }).await,
             runtimes,
             attributes,
         })
     }
 
+    /// Whether the engine is Podman, which has some of the API's calls only in its own.
+    pub(super) async fn is_podman(&self) -> Result<bool> {
+        let version = self.engine.retry(|client| async move { client.version().await });
+        version.await.map(|version| is_podman(&version))
+    }
+
     /// Address of the host on the default network; none when there is no such network.
-    async fn bridge_ip(&self) -> Option<String> {
-        let network = self
-            .engine
-            .call(|client| async move { client.inspect_network("bridge", None::<InspectNetworkOptions>).await });
+    async fn bridge_ip(&self, name: &str) -> Option<String> {
+        let network =
+            self.engine.call(|client| async move { client.inspect_network(name, None::<InspectNetworkOptions>).await });
         let pools = network.await.ok()?.ipam?.config?;
         pools
             .into_iter()
@@ -58,7 +67,20 @@ impl Docker {
 
     pub(super) async fn inspect_container(&self, caller: &Caller, id: &str) -> Result<Container> {
         let owner = self.own(caller, id).await?;
-        Ok(container(self.look(id).await?, &owner))
+        let seen = self.look(id).await?;
+        let process = self.process_alone(&seen);
+        let mut container = container(seen, &owner);
+        if container.namespace_path.is_none() {
+            container.namespace_path = process.map(|pid| format!("/proc/{pid}/ns/net"));
+        }
+        Ok(container)
+    }
+
+    /// The process of a running container of this machine without a network: Podman does not say where the namespace of
+    /// such a one is.
+    fn process_alone(&self, seen: &ContainerInspectResponse) -> Option<i64> {
+        let alone = seen.host_config.as_ref()?.network_mode.as_deref() == Some("none");
+        seen.state.as_ref()?.pid.filter(|pid| alone && *pid > 0 && self.engine.is_local())
     }
 
     /// The engine's own words on a container that was found to be the caller's.
@@ -85,6 +107,11 @@ impl Docker {
         }
         Ok(own)
     }
+}
+
+fn is_podman(version: &SystemVersion) -> bool {
+    let parts = version.components.iter().flatten();
+    parts.into_iter().any(|part| part.name.to_ascii_lowercase().contains("podman"))
 }
 
 fn container(seen: ContainerInspectResponse, owner: &Owner) -> Container {

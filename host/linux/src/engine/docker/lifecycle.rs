@@ -20,6 +20,7 @@ use super::{
     connect::Backoff,
     owner::{is_id, not_found},
 };
+use crate::cgroup;
 
 /// How long the engine may take, beyond the grace, to end a container.
 const SLACK: Duration = Duration::from_secs(30);
@@ -99,6 +100,9 @@ impl Docker {
     /// Moves a container to other processors, if it is not on them already; one that was never moved is on all.
     pub(super) async fn confine_container(&self, caller: &Caller, id: &str, cpus: &[u32]) -> Result<()> {
         self.own(caller, id).await?;
+        if self.is_podman().await? {
+            return self.move_group(id, cpus).await;
+        }
         let wanted = cpu_list(cpus);
         let now = self.look(id).await?.host_config.and_then(|host| host.cpuset_cpus).unwrap_or_default();
         let all = std::thread::available_parallelism().is_ok_and(|all| all.get() == cpus.len());
@@ -110,6 +114,23 @@ impl Docker {
             async move { client.update_container(id, update).await }
         });
         moved.await.map_err(|error| self.when_gone(id, error))
+    }
+
+    /// The same where the engine has no call for it: in the kernel.
+    async fn move_group(&self, id: &str, cpus: &[u32]) -> Result<()> {
+        let pid = self.look(id).await?.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+        let (Some(pid), true) = (pid, self.can_move_groups()) else { return Ok(()) };
+        let (id, cpus) = (id.to_owned(), cpu_list(cpus));
+        let moved = tokio::task::spawn_blocking(move || cgroup::move_to_processors(pid, &id, &cpus)).await;
+        moved
+            .map_err(std::io::Error::other)
+            .and_then(|moved| moved)
+            .map_err(|error| HostError::Other(format!("cannot move a container to other processors: {error}")))
+    }
+
+    /// Whether this agent may change the engine's control groups.
+    pub(super) fn can_move_groups(&self) -> bool {
+        self.engine.is_local() && rustix::process::geteuid().is_root()
     }
 
     /// Ends and removes. A container that is not there, or not the caller's, is gone as far as it can tell.

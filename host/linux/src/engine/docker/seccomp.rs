@@ -1,9 +1,6 @@
 //! Seccomp profiles: a task names a file of the host, the engine wants what is in it.
 
-use longshore_core::{
-    caller::Caller,
-    error::{HostError, Result},
-};
+use longshore_core::error::{HostError, Result};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
@@ -15,13 +12,12 @@ const MAX_BYTES: u64 = 1 << 20;
 impl Docker {
     /// Puts profiles in place of their paths. Podman opens them itself: there they are only looked at. Whether the task
     /// may name one was policy's to say.
-    pub(super) async fn read_profiles(&self, caller: &Caller, options: Option<&mut Vec<String>>) -> Result<()> {
+    pub(super) async fn read_profiles(&self, options: Option<&mut Vec<String>>) -> Result<()> {
         for option in options.into_iter().flatten() {
             let path = ["seccomp=", "seccomp:"].iter().find_map(|prefix| option.strip_prefix(prefix));
             let Some(path) = path.filter(|path| path.starts_with('/')) else { continue };
             let profile = read(path).await?;
-            let podman = self.engine_info(caller).await?.name == "podman";
-            *option = if podman { format!("seccomp={path}") } else { format!("seccomp={profile}") };
+            *option = if self.is_podman().await? { format!("seccomp={path}") } else { format!("seccomp={profile}") };
         }
         Ok(())
     }
