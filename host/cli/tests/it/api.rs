@@ -54,7 +54,7 @@ fn a_job_file_is_read_with_values_for_its_variables() {
         station.request("PUT", "/v1/jobs/parse", &body.to_string())
     };
     let (status, job) = parse("n = \"me\"\nother = 1\n");
-    let job: serde_json::Value = serde_json::from_str(&job).unwrap();
+    let job: Value = serde_json::from_str(&job).unwrap();
     assert_eq!((status.as_str(), &job["TaskGroups"][0]["Tasks"][0]["User"]), ("200", &"me".into()));
     let (status, said) = parse("");
     assert!(status == "400" && said.contains("Unset variable \"n\""), "{said}");

@@ -13,8 +13,9 @@
 //!    kernel remembers of an earlier owner are forgotten (`conntrack`).
 //!
 //! Mode `cni/<name>` has the first step too; the others are those of the operator's plugins (`cni`).
-//! Mode `none` ends with the first step. `forwarding` gets packets past Docker's firewall and tells of others it cannot
-//! get past; `check` finds all that stands in the way, making nothing. Everything is derived from the kernel and from what the agent's journal says
+//! Mode `none` ends with the first step. Those that go at the same time go together (`leaving`). `forwarding` gets
+//! packets past Docker's firewall and tells of others it cannot get past; `check` finds all that stands in the way,
+//! making nothing. Everything is derived from the kernel and from what the agent's journal says
 //! ([`Networks::reconcile`]); the table is written in transactions, so no packet ever sees half of it.
 //!
 //! One bridge belongs to one agent, which a lock ensures. It is opened when it is first needed: an agent whose jobs
@@ -26,6 +27,7 @@ mod check;
 mod cni;
 mod conntrack;
 mod forwarding;
+mod leaving;
 mod links;
 mod namespace;
 mod netlink;
@@ -37,10 +39,9 @@ mod state;
 
 use std::{
     collections::BTreeMap,
-    mem,
     net::IpAddr,
     path::Path,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -58,6 +59,7 @@ pub(crate) use self::namespace::within;
 use self::{
     bridge::Bridge,
     check::Refusal,
+    leaving::Leaving,
     state::{State, all, check_id, detached, network_of_plugins, no_such_mode, plan_of},
 };
 use crate::{
@@ -109,8 +111,7 @@ pub struct KernelNetworks {
 struct Inner {
     settings: NetworkSettings,
     state: Mutex<State>,
-    /// Allocations whose networks shall go, and whom to tell when they are gone.
-    leaving: Mutex<Vec<(AllocId, mpsc::Sender<Result<()>>)>>,
+    leaving: Leaving,
     /// Held while plugins run, one network at a time: some of them cannot stand another beside them.
     plugins: Mutex<()>,
 }
@@ -126,7 +127,7 @@ impl KernelNetworks {
             inner: Arc::new(Inner {
                 settings,
                 state: Mutex::default(),
-                leaving: Mutex::default(),
+                leaving: Leaving::default(),
                 plugins: Mutex::default(),
             }),
             containers,
@@ -195,23 +196,8 @@ impl Inner {
         all(&results.into_iter().filter_map(Result::err).collect::<Vec<_>>())
     }
 
-    /// Removes what an allocation has, together with all others that wait for the same: the kernel takes no longer for
-    /// many than for one.
     fn leave(&self, alloc: &AllocId) -> Result<()> {
-        let (tell, told) = mpsc::channel();
-        lock(&self.leaving).push((alloc.clone(), tell));
-        let mut state = lock(&self.state);
-        if let Ok(result) = told.try_recv() {
-            // Whoever had its turn before took this one along.
-            return result;
-        }
-        let (allocs, tells): (Vec<_>, Vec<_>) = mem::take(&mut *lock(&self.leaving)).into_iter().unzip();
-        for (result, tell) in state.destroy(&allocs).into_iter().zip(tells) {
-            // Nobody listens any more: nobody wants to know.
-            let _ = tell.send(result);
-        }
-        drop(state);
-        told.recv().unwrap_or_else(|_| Err(HostError::Other("the thread that removed networks crashed".into())))
+        self.leaving.leave(alloc, |allocs| lock(&self.state).destroy(allocs))
     }
 
     /// Takes over all networks: nothing stays that none of `plans` names.
