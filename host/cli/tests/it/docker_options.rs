@@ -157,7 +157,6 @@ fn options_that_give_the_host_away() {
     let config = format!(
         r#"
         entrypoint    = ["busybox", "env", "INSIDE=1"]
-        privileged    = true
         ipc_mode      = "shareable"
         uts_mode      = "host"
         userns_mode   = "host"
@@ -170,7 +169,6 @@ fn options_that_give_the_host_away() {
     let table = [
         ("/Config/Entrypoint", json!(["busybox", "env", "INSIDE=1"])),
         ("/Config/Cmd", json!(["sh", "-c", "while :; do busybox sleep 1; done"])),
-        ("/HostConfig/Privileged", json!(true)),
         ("/HostConfig/IpcMode", json!("shareable")),
         ("/HostConfig/UTSMode", json!("host")),
         ("/HostConfig/UsernsMode", json!("host")),

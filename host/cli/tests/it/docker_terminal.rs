@@ -13,9 +13,10 @@ use crate::{
     harness::{PROGRAM, Station, eventually, run},
 };
 
-/// Tells its terminal's size, then what is typed, then a new size, and ends.
-const PROGRAM_INSIDE: &str = "trap \"busybox stty size; exit 7\" WINCH; busybox stty size; read line; \
-                              busybox echo got $line; while :; do busybox sleep 0.1; done";
+/// Tells its terminal's size, now and whenever that changes, and what is typed; another line ends it. The size it begins
+/// with may come when it runs already, and breaks off what it reads.
+const PROGRAM_INSIDE: &str = "trap \"busybox stty size\" WINCH; busybox stty size; until read line; do :; done; \
+                              busybox echo got $line; until read line; do :; done; exit 7";
 
 #[test]
 fn a_command_on_a_terminal_has_its_size_its_keys_and_its_code() {
@@ -53,5 +54,6 @@ pub fn is_a_terminal(station: &Station, alloc: &str) {
     let device = fs::read_link(format!("/proc/{}/fd/0", program.trim())).unwrap();
     run("stty", &["-F", device.to_str().unwrap(), "rows", "37", "cols", "91"]).ok();
     shows("37 91\r\n");
+    keys.write_all(b"bye\r").unwrap();
     assert_eq!(terminal.wait().unwrap().code(), Some(7), "{}", shown.lock().unwrap());
 }
