@@ -10,7 +10,7 @@ mod entry;
 use std::{
     collections::VecDeque,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bollard::{models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
@@ -139,7 +139,7 @@ impl Follow {
             taken += piece.len();
             let next = if taken < CHUNK_BYTES { source.body.next(&self.engine).now_or_never() } else { None };
             let Some(next) = next else {
-                self.gather.learn(taken);
+                self.gather.learn(taken, Instant::now());
                 return Ok(());
             };
             data = next?;
@@ -187,30 +187,38 @@ async fn look(engine: &Engine, id: &str) -> Result<ContainerInspectResponse> {
 }
 
 /// How long what a container says may gather before it is read. The engine sends line by line, and each read costs the
-/// same: who says little is read soon, who says much in large pieces, before the kernel has no room for more.
-struct Gather(Duration);
+/// same: who says little is waited for a little, and who says much is not, as the kernel holds but some hundred lines.
+struct Gather {
+    pause: Duration,
+    /// What came since when.
+    bytes: usize,
+    since: Instant,
+}
 
 impl Gather {
-    const SHORTEST: Duration = Duration::from_millis(1);
-    const LONGEST: Duration = Duration::from_millis(20);
+    const PAUSE: Duration = Duration::from_millis(20);
+    /// So much in the time of a pause is much, bytes.
+    const MUCH: usize = 16 << 10;
 
     async fn wait(&self) {
-        sleep(self.0).await;
+        if !self.pause.is_zero() {
+            sleep(self.pause).await;
+        }
     }
 
-    /// So many bytes had gathered.
-    fn learn(&mut self, bytes: usize) {
-        self.0 = match bytes {
-            0x4000.. => (self.0 / 2).max(Self::SHORTEST),
-            0x1000.. => self.0,
-            _ => (self.0 * 2).min(Self::LONGEST),
-        };
+    /// So many bytes were read, and it is `now`.
+    fn learn(&mut self, bytes: usize, now: Instant) {
+        self.bytes += bytes;
+        if now.duration_since(self.since) >= Self::PAUSE {
+            self.pause = if self.bytes < Self::MUCH { Self::PAUSE } else { Duration::ZERO };
+            (self.bytes, self.since) = (0, now);
+        }
     }
 }
 
 impl Default for Gather {
     fn default() -> Self {
-        Self(Self::LONGEST)
+        Self { pause: Self::PAUSE, bytes: 0, since: Instant::now() }
     }
 }
 
@@ -295,14 +303,15 @@ mod tests {
     }
 
     #[test]
-    fn who_says_much_is_read_more_often() {
+    fn who_says_much_is_not_waited_for() {
         let mut gather = Gather::default();
-        (0..8).for_each(|_| gather.learn(64 << 10));
-        assert_eq!(gather.0, Gather::SHORTEST);
-        gather.learn(8 << 10);
-        assert_eq!(gather.0, Gather::SHORTEST, "this is as it should be");
-        (0..8).for_each(|_| gather.learn(100));
-        assert_eq!(gather.0, Gather::LONGEST);
+        let mut now = gather.since;
+        // (bytes of a read, milliseconds since the last, how long is waited before the next)
+        for (bytes, passed, pause) in [(99, 20, 20), (30_000, 20, 0), (99, 1, 0), (20_000, 19, 0), (99, 500, 20)] {
+            now += Duration::from_millis(passed);
+            gather.learn(bytes, now);
+            assert_eq!(gather.pause, Duration::from_millis(pause), "{bytes} after {passed} ms");
+        }
     }
 
     #[test]
