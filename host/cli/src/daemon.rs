@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use longshore_agent::{
@@ -61,6 +62,7 @@ impl Daemon {
         }
         let serving = tokio::spawn(api::serve(api, listeners, end.clone()));
         tracing::info!(socket = %socket.display(), data_dir = %data_dir.display(), "the agent is ready");
+        tokio::spawn(shrink());
         Ok(Self { agent, socket, end, serving })
     }
 
@@ -81,6 +83,17 @@ impl Daemon {
             tracing::error!(%error, "serving ended badly");
         }
         self.agent.shutdown().await;
+    }
+}
+
+/// How long after its start an agent has looked at its drivers' machinery.
+const STARTED: Duration = Duration::from_secs(3);
+
+/// Gives back what of the program only its start needed.
+async fn shrink() {
+    tokio::time::sleep(STARTED).await;
+    if let Err(error) = longshore_linux::memory::give_back_code() {
+        tracing::debug!(%error, "the program stays in memory as it is");
     }
 }
 

@@ -23,6 +23,7 @@ pub mod files;
 pub mod limits;
 mod listeners;
 mod lock;
+pub mod memory;
 pub mod network;
 pub mod ports;
 pub mod process;

@@ -14,13 +14,16 @@ use longshore_core::{
 
 use crate::lock::lock;
 
+/// For the one who waits for a network's removal.
+type Tell = mpsc::Sender<Result<()>>;
+
 /// Those whose networks shall go. The first to come removes its own and those of all who come meanwhile.
 #[derive(Default)]
 pub(super) struct Leaving(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    waiting: Vec<(AllocId, mpsc::Sender<Result<()>>)>,
+    waiting: Vec<(AllocId, Tell)>,
     /// Whether somebody is removing, and will look here again.
     is_led: bool,
 }
@@ -47,7 +50,7 @@ impl Leaving {
     }
 
     /// All who wait; when nobody does, the lead is over.
-    fn next(&self) -> Option<(Vec<AllocId>, Vec<mpsc::Sender<Result<()>>>)> {
+    fn next(&self) -> Option<(Vec<AllocId>, Vec<Tell>)> {
         let mut queue = lock(&self.0);
         queue.is_led = !queue.waiting.is_empty();
         queue.is_led.then(|| mem::take(&mut queue.waiting).into_iter().unzip())
