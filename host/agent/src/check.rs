@@ -197,7 +197,7 @@ impl Findings {
         let Some(backend) = &shared.backends.ports else { return };
         for port in ports::wanted(group) {
             if let Err(error) = backend.host_ip(&ports::request(&port)) {
-                self.wrong(format!("{place}/Networks"), error.to_string());
+                self.wrong(place_of(group, &port.label, place), error.to_string());
             }
         }
     }
@@ -208,7 +208,7 @@ impl Findings {
         for (number, group) in job.task_groups.iter().enumerate() {
             let wanted = ports::wanted(group).filter(|port| port.value > 0 && !port.ignore_collision);
             for port in wanted {
-                let place = format!("/TaskGroups/{number}/Networks/0");
+                let place = place_of(group, &port.label, &format!("/TaskGroups/{number}"));
                 let holder = format!("{}:{}", group.name, port.label);
                 if group.count > 1 {
                     let count = group.count;
@@ -286,13 +286,42 @@ impl Findings {
     }
 }
 
+/// Where a group has a port; ports of tasks, as old jobs have them, are the group's.
+fn place_of(group: &TaskGroup, label: &str, place: &str) -> String {
+    let network = group.networks.first();
+    let lists = network.map(|it| [("ReservedPorts", &it.reserved_ports), ("DynamicPorts", &it.dynamic_ports)]);
+    let mut found = lists.into_iter().flatten().filter_map(|(list, ports)| {
+        let index = ports.iter().position(|port| port.label == label)?;
+        Some(format!("{place}/Networks/0/{list}/{index}"))
+    });
+    found.next().unwrap_or_else(|| format!("{place}/Networks"))
+}
+
 fn is_directory_name(name: &str) -> bool {
     !matches!(name, "" | "." | ".." | "alloc" | ETC_DIR) && !name.contains(['/', '\\', '\0']) && name.len() <= 255
 }
 
 #[cfg(test)]
 mod tests {
+    use longshore_job::model;
+
     use super::*;
+
+    #[test]
+    fn ports_have_a_place() {
+        let port = |label: &str| model::Port { label: label.into(), ..model::Port::default() };
+        let network = model::Network {
+            reserved_ports: vec![port("a")],
+            dynamic_ports: vec![port("b"), port("c")],
+            ..model::Network::default()
+        };
+        let group = TaskGroup { networks: vec![network], ..TaskGroup::default() };
+        for (label, place) in
+            [("a", "/g/Networks/0/ReservedPorts/0"), ("c", "/g/Networks/0/DynamicPorts/1"), ("d", "/g/Networks")]
+        {
+            assert_eq!(place_of(&group, label, "/g"), place);
+        }
+    }
 
     #[test]
     fn names_that_become_directories() {
