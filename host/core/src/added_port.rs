@@ -112,7 +112,8 @@ pub trait AddedPorts: Send + Sync {
         ports.release(alloc, Some(label)).await
     }
 
-    /// Gives back what the caller's task asked for and no other; it has ended, and will not start again.
+    /// Gives back what the caller's task asked for and no other; it has ended, and will not start again. Goes on past
+    /// every error and answers all of them in one.
     async fn end(&self, ports: Option<&dyn Ports>, networks: Option<&dyn Networks>, caller: &Caller) -> Result<()> {
         let id = &caller.require_task()?.id;
         let task = id.task.clone();
@@ -123,16 +124,21 @@ pub trait AddedPorts: Send + Sync {
             }
         };
         let before = self.change(&id.alloc, Box::new(leave)).await?;
+        let mut errors = Vec::new();
         for added in before.iter().filter(|added| added.ends_with(&id.task)) {
             let label = &added.port.label;
             if let Some(networks) = networks {
-                networks.unmap_port(caller, label).await?;
+                errors.extend(networks.unmap_port(caller, label).await.err());
             }
             if let Some(ports) = ports {
-                ports.release(&id.alloc, Some(label)).await?;
+                errors.extend(ports.release(&id.alloc, Some(label)).await.err());
             }
         }
-        Ok(())
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Err(HostError::Other(said.join("; ")))
     }
 
     /// Maps one into the allocation's network.

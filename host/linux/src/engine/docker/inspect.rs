@@ -110,8 +110,8 @@ impl Docker {
 }
 
 fn is_podman(version: &SystemVersion) -> bool {
-    let parts = version.components.iter().flatten();
-    parts.into_iter().any(|part| part.name.to_ascii_lowercase().contains("podman"))
+    let mut parts = version.components.iter().flatten();
+    parts.any(|part| part.name.to_ascii_lowercase().contains("podman"))
 }
 
 fn container(seen: ContainerInspectResponse, owner: &Owner) -> Container {
