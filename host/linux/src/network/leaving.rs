@@ -73,7 +73,6 @@ mod tests {
     use std::{
         panic::{AssertUnwindSafe, catch_unwind},
         sync::Barrier,
-        time::Duration,
     };
 
     use super::*;
@@ -88,8 +87,9 @@ mod tests {
         let remove = |allocs: &[AllocId]| {
             if mem::replace(&mut *lock(&batches), vec![allocs.len()]).is_empty() {
                 all_there.wait();
-                // They push, and then wait to be told.
-                thread::sleep(Duration::from_millis(200));
+                while lock(&leaving.0).waiting.len() < 8 {
+                    thread::yield_now();
+                }
             }
             allocs
                 .iter()
