@@ -14,7 +14,7 @@ use longshore_job::{
 
 use crate::{
     alloc::env, alloc::etc, alloc::network, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables,
-    schema, shared::Shared,
+    shared::Shared,
 };
 
 /// What was found out about a job.
@@ -269,7 +269,7 @@ impl Findings {
                 format!("driver {name:?} cannot start tasks now: {why}"),
             )),
         }
-        for misfit in schema::check(&driver.info().config_schema, &mut task.config, true) {
+        for misfit in shared.schemas.check(driver.info(), &mut task.config, true) {
             self.wrong(format!("{place}/Config{}", misfit.pointer), misfit.message);
         }
     }

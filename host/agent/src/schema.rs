@@ -3,11 +3,17 @@
 //! Twice: when the job is submitted, where strings with `${…}` are given the benefit of the doubt, and again
 //! when all is known. As in Nomad, numbers and booleans may be written as strings and the other way round.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind as Kind},
     types::JsonType,
 };
+use longshore_core::driver::DriverInfo;
 use longshore_job::nearest;
 use serde_json::Value;
 
@@ -25,12 +31,44 @@ pub(crate) struct Misfit {
     pub(crate) message: String,
 }
 
-/// Checks a `config`, converting scalars where the schema wants another type. `unknown_yet` is set while `${…}`
-/// is not replaced.
-pub(crate) fn check(schema: &Value, config: &mut Value, unknown_yet: bool) -> Vec<Misfit> {
-    // A schema that is none is the driver's fault, and was refused when the driver was loaded.
-    let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
-    convert(&validator, config);
+/// The drivers' schemas. Each is compiled when it is first needed, which takes longer than the check.
+#[derive(Default)]
+pub(crate) struct Schemas {
+    compiled: Mutex<BTreeMap<String, Arc<Compiled>>>,
+}
+
+/// A schema, and whose it is: a driver that took another's place has one of its own.
+struct Compiled {
+    info: Arc<DriverInfo>,
+    /// None if it is no schema: that is the driver's fault, and was refused when the driver was loaded.
+    validator: Option<Validator>,
+}
+
+impl Schemas {
+    /// Checks a `config` of a driver's, converting scalars where the schema wants another type. `unknown_yet` is set
+    /// while `${…}` is not replaced.
+    pub(crate) fn check(&self, info: &Arc<DriverInfo>, config: &mut Value, unknown_yet: bool) -> Vec<Misfit> {
+        match &self.of(info).validator {
+            Some(validator) => check(&info.config_schema, validator, config, unknown_yet),
+            None => Vec::new(),
+        }
+    }
+
+    fn of(&self, info: &Arc<DriverInfo>) -> Arc<Compiled> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = &info.description.name;
+        if let Some(known) = compiled.get(name).filter(|known| Arc::ptr_eq(&known.info, info)) {
+            return known.clone();
+        }
+        let validator = jsonschema::validator_for(&info.config_schema).ok();
+        let new = Arc::new(Compiled { info: info.clone(), validator });
+        compiled.insert(name.clone(), new.clone());
+        new
+    }
+}
+
+fn check(schema: &Value, validator: &Validator, config: &mut Value, unknown_yet: bool) -> Vec<Misfit> {
+    convert(validator, config);
     let errors = validator.iter_errors(config);
     let counted = errors.filter(|error| !(unknown_yet && may_yet_fit(error)));
     counted.map(|error| describe(schema, &error)).collect()
@@ -181,8 +219,12 @@ mod tests {
         })
     }
 
+    fn checked(config: &mut Value, unknown_yet: bool) -> Vec<Misfit> {
+        check(&schema(), &jsonschema::validator_for(&schema()).unwrap(), config, unknown_yet)
+    }
+
     fn misfits(mut config: Value, unknown_yet: bool) -> Vec<(String, String)> {
-        let found = check(&schema(), &mut config, unknown_yet);
+        let found = checked(&mut config, unknown_yet);
         found.into_iter().map(|misfit| (misfit.pointer, misfit.message)).collect()
     }
 
@@ -218,7 +260,7 @@ mod tests {
     fn scalars_are_converted_as_nomad_does() {
         let auth = json!([{ "username": "u" }]);
         let mut config = json!({ "image": 5, "count": "3", "tty": "true", "args": [1, true, "x"], "auth": auth });
-        assert_eq!(check(&schema(), &mut config, false), []);
+        assert_eq!(checked(&mut config, false), []);
         let auth = json!({ "username": "u" });
         assert_eq!(config, json!({ "image": "5", "count": 3, "tty": true, "args": ["1", "true", "x"], "auth": auth }));
     }

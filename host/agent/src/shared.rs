@@ -21,6 +21,7 @@ use crate::{
     board::Board,
     health::HealthBoard,
     reconcile,
+    schema::Schemas,
     status::since_epoch,
 };
 
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Board>,
     pub(crate) backends: Backends,
     pub(crate) drivers: Arc<dyn Drivers>,
+    pub(crate) schemas: Schemas,
     pub(crate) health: HealthBoard,
     pub(crate) clock: Clock,
     /// Namespaces for allocations to come.
@@ -64,6 +66,7 @@ impl Shared {
             board,
             backends,
             drivers,
+            schemas: Schemas::default(),
             health: HealthBoard::default(),
             clock: Clock::new(),
             spares: Spares::default(),

@@ -1,6 +1,7 @@
 //! Where bind mounts truly lead. Policy has read their text; here the links in them are followed, and what
 //! they lead to must be allowed as well. Engine and kernel are given the resolved path, and a link put in later is
 //! not followed either: an engine's container is looked at again just before its start, and the shim follows none.
+//! All of it blocks: whoever waits for it does so once for all the mounts of a container.
 
 use std::path::{Path, PathBuf};
 
@@ -20,32 +21,30 @@ pub(crate) struct Source {
 
 impl Source {
     /// Follows the links in a path that policy has read, and has policy read where they lead.
-    pub(crate) async fn follow(policy: &Policy, scope: &TaskScope, path: &str) -> Result<Self> {
+    pub(crate) fn follow(policy: &Policy, scope: &TaskScope, path: &str) -> Result<Self> {
         let written = normalise(Path::new(path))?;
-        let real = resolve(&written).await?;
-        check(policy, scope, &written, &real).await?;
+        let real = resolve(&written)?;
+        check(policy, scope, &written, &real)?;
         Ok(Self { written, real })
     }
 
     /// Makes a directory of the allocation that is not there. What is elsewhere must be there.
-    pub(crate) async fn make(scope: &TaskScope, path: &str) -> Result<()> {
+    pub(crate) fn make(scope: &TaskScope, path: &str) -> Result<()> {
         let path = normalise(Path::new(path))?;
-        let below = |root: &Path| path.strip_prefix(root).ok().map(|rest| (root.to_owned(), rest.to_owned()));
+        let below = |root| path.strip_prefix(root).ok().map(|rest| (root, rest));
         // The agent's own directories; what is below them may be a link of the task's.
-        let found = [&scope.dirs.task, &scope.dirs.alloc].into_iter().find_map(|root| below(root));
+        let found = [&scope.dirs.task, &scope.dirs.alloc].into_iter().find_map(below);
         let Some((root, rest)) = found else { return Ok(()) };
-        let missing = !tokio::fs::try_exists(&path).await.unwrap_or(true);
-        if !missing {
+        if path.try_exists().unwrap_or(true) {
             return Ok(());
         }
-        let make = move || Dir::open_ambient_dir(root, ambient_authority())?.create_dir_all(rest);
-        let made = tokio::task::spawn_blocking(make).await.map_err(std::io::Error::other).and_then(|made| made);
+        let made = Dir::open_ambient_dir(root, ambient_authority()).and_then(|root| root.create_dir_all(rest));
         made.map_err(|error| HostError::Invalid(format!("cannot make directory {}: {error}", path.display())))
     }
 
     /// Refuses to go on when the source no longer is what it was.
-    pub(crate) async fn check_again(&self) -> Result<()> {
-        if resolve(&self.written).await? == self.real && resolve(&self.real).await? == self.real {
+    pub(crate) fn check_again(&self) -> Result<()> {
+        if resolve(&self.written)? == self.real && resolve(&self.real)? == self.real {
             return Ok(());
         }
         Err(HostError::Denied(format!(
@@ -61,13 +60,12 @@ impl Source {
     }
 }
 
-async fn resolve(path: &Path) -> Result<PathBuf> {
-    tokio::fs::canonicalize(path)
-        .await
+fn resolve(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
         .map_err(|error| HostError::Invalid(format!("cannot mount host path \"{}\": {error}", path.display())))
 }
 
-async fn check(policy: &Policy, scope: &TaskScope, written: &Path, real: &Path) -> Result<()> {
+fn check(policy: &Policy, scope: &TaskScope, written: &Path, real: &Path) -> Result<()> {
     if written == real || policy.allows_outside(real) {
         return policy.check_host_path(real, scope);
     }
@@ -75,7 +73,7 @@ async fn check(policy: &Policy, scope: &TaskScope, written: &Path, real: &Path) 
     // its tasks cannot replace counts: `local` may be a link that one of them made.
     let allowed = policy.allow_host_binds.iter().map(PathBuf::from);
     for root in [scope.dirs.task.clone(), scope.dirs.alloc.clone()].into_iter().chain(allowed) {
-        if root.is_absolute() && tokio::fs::canonicalize(&root).await.is_ok_and(|root| real.starts_with(root)) {
+        if root.is_absolute() && root.canonicalize().is_ok_and(|root| real.starts_with(root)) {
             return Ok(());
         }
     }

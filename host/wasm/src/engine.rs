@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -29,6 +29,11 @@ use crate::{
 
 /// How often running guest code is looked at: the precision of every limit on guest time.
 pub const TICK: Duration = Duration::from_millis(10);
+
+/// How long nothing runs before the epoch rests, so that who calls often need not wake it.
+const QUIET: Duration = Duration::from_secs(1);
+/// After so long it is seen whether there still is an engine.
+const REST: Duration = Duration::from_secs(5);
 
 /// Starts at once for each processor.
 const STARTS: usize = 2;
@@ -102,6 +107,7 @@ pub struct Engine {
     config: Arc<EngineConfig>,
     compiled: Arc<AtomicUsize>,
     room: Arc<Semaphore>,
+    ticker: Arc<Ticker>,
     starting: Arc<Semaphore>,
     /// For as many compilations as keep the machine busy: each takes memory.
     compiling: Arc<Semaphore>,
@@ -111,17 +117,19 @@ impl Engine {
     /// Makes the engine and starts its ticker.
     pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
         let inner = make()?;
-        start_ticker(&inner).map_err(EngineError::Thread)?;
         let room = Arc::new(Semaphore::new(pool::OPERATIONS));
+        let ticker = Arc::new(Ticker::start(&inner, &room).map_err(EngineError::Thread)?);
         let starting = Arc::new(Semaphore::new(STARTS * thread::available_parallelism().map_or(1, usize::from)));
         let compiling = Arc::new(Semaphore::new(COMPILATIONS));
-        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room, starting, compiling })
+        Ok(Self { inner, config: Arc::new(config), compiled: Arc::default(), room, ticker, starting, compiling })
     }
 
     /// Waits until one more operation may run: each holds memory, so there is a most. Never fails, as nobody closes
     /// the semaphore.
     pub(crate) async fn room(&self) -> Option<SemaphorePermit<'_>> {
-        self.room.acquire().await.ok()
+        let room = self.room.acquire().await.ok();
+        self.ticker.wake();
+        room
     }
 
     /// Waits for a turn to start something.
@@ -242,15 +250,42 @@ fn make() -> Result<wasmtime::Engine, EngineError> {
     pool::engine(settings).map_err(|error| EngineError::Machine(format!("{error:#}")))
 }
 
-/// Advances the epoch for as long as there is an engine.
-fn start_ticker(engine: &wasmtime::Engine) -> std::io::Result<()> {
-    let weak = engine.weak();
-    let tick = move || {
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
+/// The thread that advances the epoch for as long as there is an engine, and rests while nothing runs.
+struct Ticker {
+    thread: thread::Thread,
+    rests: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    /// `room` has all its permits while nothing runs.
+    fn start(engine: &wasmtime::Engine, room: &Arc<Semaphore>) -> std::io::Result<Self> {
+        let (weak, room, rests) = (engine.weak(), room.clone(), Arc::<AtomicBool>::default());
+        let resting = rests.clone();
+        let tick = move || {
+            let mut quiet = Duration::ZERO;
+            let nothing_runs = || room.available_permits() == pool::OPERATIONS;
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                quiet = if nothing_runs() { quiet + TICK } else { Duration::ZERO };
+                resting.store(quiet >= QUIET, Ordering::SeqCst);
+                // Asked again: who began before this thread was seen to rest does not wake it.
+                if quiet >= QUIET && nothing_runs() {
+                    thread::park_timeout(REST);
+                    resting.store(false, Ordering::SeqCst);
+                } else {
+                    thread::sleep(TICK);
+                }
+            }
+        };
+        let handle = thread::Builder::new().name("longshore-ticker".into()).spawn(tick)?;
+        Ok(Self { thread: handle.thread().clone(), rests })
+    }
+
+    /// Something runs.
+    fn wake(&self) {
+        if self.rests.load(Ordering::SeqCst) {
+            self.thread.unpark();
         }
-    };
-    thread::Builder::new().name("longshore-ticker".into()).spawn(tick).map(|_| ())
+    }
 }

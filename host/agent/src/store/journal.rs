@@ -10,9 +10,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use redb::{
-    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 use tokio::sync::oneshot;
 
 use super::StoreError;
@@ -151,14 +149,17 @@ impl Journal {
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || {
             #[cfg(test)]
             let mut gate = CrashGate::new(crash_of_writer);
+            let mut held = Held::default();
             while let Some(group) = next_group(&receiver) {
                 #[cfg(test)]
-                let group = match gate.pass(group, &mut file) {
+                let group = match gate.pass(group, &mut held, &mut file) {
                     Some(group) => group,
                     None => continue,
                 };
-                answer(group, &mut file);
+                answer(group, &mut held, &mut file);
             }
+            // What fails is told by then.
+            let _ = held.write(&[], &mut file);
         });
         let thread = thread.map_err(|error| StoreError::Open { path: file_name(path), reason: error.to_string() })?;
         let journal = Self {
@@ -176,7 +177,7 @@ impl Journal {
         self.queue(writes, true)
     }
 
-    /// Queues writes that may be lost when the machine or the agent dies now.
+    /// Queues writes that may be lost when the machine or the agent dies: they reach the disk with the next that must.
     pub(crate) fn write_lazily(&self, writes: Vec<Write>) {
         self.queue(writes, false).forget();
     }
@@ -224,14 +225,36 @@ fn next_group(receiver: &mpsc::Receiver<Request>) -> Option<Vec<Request>> {
     Some(group)
 }
 
-fn answer(group: Vec<Request>, file: &mut File) {
-    let durable = group.iter().any(|request| request.durable);
-    let result = file.commit(group.iter().flat_map(|request| &request.writes), durable);
-    if let Err(error) = &result {
-        tracing::error!(%error, "journal write failed");
+fn answer(group: Vec<Request>, held: &mut Held, file: &mut File) {
+    if group.iter().any(|request| request.durable) {
+        let result = held.write(&group, file);
+        for request in group {
+            let _ = request.answer.send(result.clone());
+        }
+    } else {
+        held.add(group);
     }
-    for request in group {
-        let _ = request.answer.send(result.clone());
+}
+
+/// Writes that wait for one that must reach the disk, the last of each key: a commit of their own would be for nothing.
+#[derive(Default)]
+struct Held(BTreeMap<(Table, String), Write>);
+
+impl Held {
+    fn add(&mut self, group: Vec<Request>) {
+        let writes = group.into_iter().flat_map(|request| request.writes);
+        self.0.extend(writes.map(|write| ((write.table, write.key.clone()), write)));
+    }
+
+    /// Writes them and those that must be written; what failed is held on.
+    fn write(&mut self, group: &[Request], file: &mut File) -> Result<(), StoreError> {
+        let writes: Vec<_> = self.0.values().chain(group.iter().flat_map(|request| &request.writes)).collect();
+        if writes.is_empty() {
+            return Ok(());
+        }
+        file.commit(&writes).inspect_err(|error| tracing::error!(%error, "journal write failed"))?;
+        self.0.clear();
+        Ok(())
     }
 }
 
@@ -261,13 +284,13 @@ impl File {
         }
     }
 
-    fn commit<'a>(&mut self, writes: impl Iterator<Item = &'a Write>, durable: bool) -> Result<(), StoreError> {
+    fn commit(&mut self, writes: &[&Write]) -> Result<(), StoreError> {
         let path = file_name(&self.path);
         let database = match self.database() {
             Ok(database) => database,
             Err(error) => return Err(StoreError::Write { path, reason: error.to_string() }),
         };
-        let outcome = match guard(|| write_tables(database, writes, durable)) {
+        let outcome = match guard(|| write_tables(database, writes)) {
             Ok(outcome) => outcome.map_err(|error| error.to_string()),
             Err(reason) => Err(reason),
         };
@@ -329,13 +352,8 @@ fn read_tables(database: &Database) -> Result<Tables, redb::Error> {
     Ok(Tables(found))
 }
 
-fn write_tables<'a>(
-    database: &Database,
-    writes: impl Iterator<Item = &'a Write>,
-    durable: bool,
-) -> Result<(), redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
+fn write_tables(database: &Database, writes: &[&Write]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
     for write in writes {
         let mut table = transaction.open_table(write.table.definition())?;
         match &write.value {
@@ -376,7 +394,7 @@ impl CrashGate {
         Self { plan, crashed: false, unanswered: Vec::new() }
     }
 
-    fn pass(&mut self, group: Vec<Request>, file: &mut File) -> Option<Vec<Request>> {
+    fn pass(&mut self, group: Vec<Request>, held: &mut Held, file: &mut File) -> Option<Vec<Request>> {
         let mut plan = self.plan.lock().unwrap();
         if !self.crashed {
             let Some(crash) = plan.as_mut() else { return Some(group) };
@@ -386,7 +404,7 @@ impl CrashGate {
             }
             self.crashed = true;
             if crash.written {
-                file.commit(group.iter().flat_map(|request| &request.writes), true).unwrap();
+                held.write(&group, file).unwrap();
             }
             if let Some(happened) = crash.happened.take() {
                 let _ = happened.send(());

@@ -18,7 +18,6 @@ use crate::{
         ports,
     },
     interpolate::Variables,
-    schema,
     shared::Shared,
 };
 
@@ -59,7 +58,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         node: &node,
     });
     let mut config = variables.config(&task.config)?;
-    let misfits = schema::check(&info.config_schema, &mut config, false);
+    let misfits = shared.schemas.check(info, &mut config, false);
     if let Some(first) = misfits.first() {
         return Err(format!("config{}: {}", first.pointer, first.message));
     }

@@ -1,6 +1,6 @@
 //! Isolation: what of it is offered here, and how the shim reads it (`shim/src/apart.rs`).
 
-use std::io;
+use std::{io, path::Path};
 
 use longshore_core::{
     caller::TaskScope,
@@ -62,19 +62,19 @@ const CAPABILITIES: [&str; 41] = [
 ];
 
 /// Checks what is asked for, follows the links in host paths, and leaves out optional mounts that are not there.
-pub(super) async fn resolve(policy: &Policy, scope: &TaskScope, isolation: &mut Isolation) -> Result<()> {
+pub(super) fn resolve(policy: &Policy, scope: &TaskScope, isolation: &mut Isolation) -> Result<()> {
     check(isolation)?;
     if let Some(root) = &mut isolation.root_directory {
-        *root = Source::follow(policy, scope, root).await?.text()?;
+        *root = Source::follow(policy, scope, root)?.text()?;
     }
     let mut mounts = Vec::new();
     for mut mount in std::mem::take(&mut isolation.mounts) {
         if mount.kind.is_bind() {
-            let missing = async || !tokio::fs::try_exists(&mount.source).await.unwrap_or(false);
-            if mount.kind.is_optional() && missing().await {
+            let missing = || !Path::new(&mount.source).try_exists().unwrap_or(false);
+            if mount.kind.is_optional() && missing() {
                 continue;
             }
-            mount.source = Source::follow(policy, scope, &mount.source).await?.text()?;
+            mount.source = Source::follow(policy, scope, &mount.source)?.text()?;
         }
         mounts.push(mount);
     }

@@ -253,12 +253,12 @@ impl Processes for Supervisor {
     async fn spawn(&self, caller: &Caller, spec: &ProcessSpec) -> Result<String> {
         let scope = caller.require_task()?.clone();
         let mut spec = spec.clone();
-        if let Some(isolation) = &mut spec.isolation {
-            let policy = self.0.policies.get(&caller.driver).cloned().unwrap_or_default();
-            isolation::resolve(&policy, &scope, isolation).await?;
-        }
         let (inner, caller) = (self.0.clone(), caller.clone());
         blocking(move || {
+            if let Some(isolation) = &mut spec.isolation {
+                let policy = inner.policies.get(&caller.driver).cloned().unwrap_or_default();
+                isolation::resolve(&policy, &scope, isolation)?;
+            }
             let slot = home::slot(&caller, &scope.id, &spec.name);
             inner.slots.with(&slot, || inner.spawn(&caller, &scope, &spec, &slot))
         })

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -15,6 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::client::TlsStream;
 
 use super::{
     tls::{Tls, TlsFiles},
@@ -40,8 +42,28 @@ pub(super) enum Endpoint {
 }
 
 /// Bytes to the engine and back.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The socket that the runtime does not watch any more, if what comes is to be read from it as it is.
+    fn into_socket(self: Box<Self>) -> io::Result<Result<OwnedFd, Connection>>;
+}
+
+impl Duplex for UnixStream {
+    fn into_socket(self: Box<Self>) -> io::Result<Result<OwnedFd, Connection>> {
+        Ok(Ok(self.into_std()?.into()))
+    }
+}
+
+impl Duplex for TcpStream {
+    fn into_socket(self: Box<Self>) -> io::Result<Result<OwnedFd, Connection>> {
+        Ok(Ok(self.into_std()?.into()))
+    }
+}
+
+impl Duplex for TlsStream<TcpStream> {
+    fn into_socket(self: Box<Self>) -> io::Result<Result<OwnedFd, Connection>> {
+        Ok(Err(self))
+    }
+}
 
 /// A connection to the engine, however it is reached.
 pub(super) type Connection = Box<dyn Duplex>;

@@ -5,6 +5,7 @@ use longshore_core::{
     caller::{Caller, TaskScope},
     container::{ContainerNetwork, ContainerSpec},
     error::{HostError, Result},
+    policy::Policy,
     workload::{Mount, MountKind},
 };
 
@@ -16,7 +17,7 @@ use super::{
     owner::{Owner, is_id, not_found},
     secrets,
 };
-use crate::sources::Source;
+use crate::{failure::blocking, sources::Source};
 
 /// How often a name in use is cleared and taken again.
 const ATTEMPTS: u32 = 5;
@@ -37,21 +38,22 @@ impl Docker {
             let owner = self.owner_of(other).await?;
             owner.filter(|owner| owner.shares_network_with(caller)).ok_or_else(|| not_found(other))?;
         }
-        secrets::let_in(&scope.dirs)?;
-        let (mut mounts, sources) = self.resolve_mounts(caller, scope, &spec.mounts).await?;
-        if matches!(spec.network, ContainerNetwork::Container(_)) {
-            mounts.extend(names(scope, &spec.mounts));
-        }
+        let policy = self.policy(&caller.driver);
+        let (mounts, sources) = {
+            let (policy, scope, spec) = (policy.clone(), scope.clone(), spec.clone());
+            blocking(move || prepare_files(&policy, &scope, &spec)).await?
+        };
         let around = Surroundings {
             labels: self.owners.labels(&caller.driver, &scope.id),
             mounts: &mounts,
-            cap_drop: self.policy(&caller.driver).implied_cap_drop(),
+            cap_drop: policy.implied_cap_drop(),
             swappiness: self.engine.is_local() && !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         };
         let mut body = create_body(spec, around)?;
         let options = body.host_config.as_mut().and_then(|host| host.security_opt.as_mut());
         self.read_profiles(options).await?;
-        let owner = || Owner::new(caller.driver.clone(), scope.id.clone(), sources.clone());
+        let mut owner = Owner::new(caller.driver.clone(), scope.id.clone());
+        (owner.sources, owner.terminal) = (sources, Some(body.tty.unwrap_or(false)));
         let mut pause = Backoff::default();
         for _ in 0..ATTEMPTS {
             let options = CreateContainerOptions { name: Some(spec.name.clone()), ..CreateContainerOptions::default() };
@@ -61,7 +63,7 @@ impl Docker {
             });
             match created.await {
                 Ok(created) => {
-                    self.owners.remember(&created.id, owner());
+                    self.owners.remember(&created.id, owner);
                     return Ok(created.id);
                 }
                 Err(HostError::Conflict(said)) => match self.clear_name(caller, &spec.name, said).await? {
@@ -75,30 +77,6 @@ impl Docker {
             "container name {:?} is in use again and again; another agent with this one's state?",
             spec.name
         )))
-    }
-
-    /// The mounts with bind sources resolved, and those sources.
-    async fn resolve_mounts(
-        &self,
-        caller: &Caller,
-        scope: &TaskScope,
-        mounts: &[Mount],
-    ) -> Result<(Vec<Mount>, Vec<Source>)> {
-        let policy = self.policy(&caller.driver);
-        let (mut resolved, mut sources) = (Vec::new(), Vec::new());
-        for mount in mounts {
-            let mut mount = mount.clone();
-            if mount.kind.is_made() {
-                Source::make(scope, &mount.source).await?;
-            }
-            if mount.kind.is_bind() {
-                let source = Source::follow(&policy, scope, &mount.source).await?;
-                mount.source = source.text()?;
-                sources.push(source);
-            }
-            resolved.push(mount);
-        }
-        Ok((resolved, sources))
     }
 
     /// The name is taken: the id if it is by a running container of the same task, none when it was freed.
@@ -136,6 +114,27 @@ impl Docker {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Lets the container's user at its files; answers its mounts with bind sources resolved, and those sources.
+fn prepare_files(policy: &Policy, scope: &TaskScope, spec: &ContainerSpec) -> Result<(Vec<Mount>, Vec<Source>)> {
+    secrets::let_in(&scope.dirs)?;
+    let (mut mounts, mut sources) = (Vec::new(), Vec::new());
+    for mut mount in spec.mounts.iter().cloned() {
+        if mount.kind.is_made() {
+            Source::make(scope, &mount.source)?;
+        }
+        if mount.kind.is_bind() {
+            let source = Source::follow(policy, scope, &mount.source)?;
+            mount.source = source.text()?;
+            sources.push(source);
+        }
+        mounts.push(mount);
+    }
+    if matches!(spec.network, ContainerNetwork::Container(_)) {
+        mounts.extend(names(scope, &spec.mounts));
+    }
+    Ok((mounts, sources))
 }
 
 /// What takes the place of the engine's own files for a container in its allocation's network, where the task has

@@ -20,7 +20,7 @@ use super::{
     connect::Backoff,
     owner::{is_id, not_found},
 };
-use crate::cgroup;
+use crate::{cgroup, failure::blocking, sources::Source};
 
 /// How long the engine may take, beyond the grace, to end a container.
 const SLACK: Duration = Duration::from_secs(30);
@@ -28,8 +28,8 @@ const SLACK: Duration = Duration::from_secs(30);
 impl Docker {
     pub(super) async fn start_container(&self, caller: &Caller, id: &str) -> Result<()> {
         let owner = self.own(caller, id).await?;
-        for source in &owner.sources {
-            source.check_again().await?;
+        if !owner.sources.is_empty() {
+            blocking(move || owner.sources.iter().try_for_each(Source::check_again)).await?;
         }
         let started =
             self.engine.retry(|client| async move { client.start_container(id, None::<StartContainerOptions>).await });

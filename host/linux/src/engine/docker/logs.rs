@@ -15,7 +15,7 @@ use std::{
 
 use bollard::{models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
 use bytes::BytesMut;
-use futures_util::{FutureExt, stream};
+use futures_util::stream;
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
@@ -36,12 +36,12 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 impl Docker {
     pub(super) async fn follow_logs(&self, caller: &Caller, id: &str, from: OutputPosition) -> Result<OutputChunks> {
-        self.own_patiently(caller, id).await?;
+        let owner = self.own_patiently(caller, id).await?;
         let follow = Follow {
             engine: Arc::clone(&self.engine),
             id: id.to_owned(),
             reached: [Reached::after(from.stdout), Reached::after(from.stderr)],
-            terminal: None,
+            terminal: owner.terminal,
             source: None,
             ready: VecDeque::new(),
             pause: Backoff::default(),
@@ -121,29 +121,22 @@ impl Follow {
                 self.source.insert(opened)
             }
         };
-        let (mut data, mut taken) = (source.body.next(&self.engine).await?, 0);
-        // What is read is in `ready` before anything is waited for again.
-        loop {
-            match &data {
-                Some(data) => source.decoder.push(data),
-                None => source.decoder.end(),
-            }
-            while let Some(entry) = source.decoder.next()? {
-                take(&mut self.ready, &mut self.reached, entry);
-            }
-            let Some(piece) = data else { return Box::pin(self.at_end()).await };
-            self.pause = Backoff::default();
-            if taken == 0 {
-                self.gather.wait().await;
-            }
-            taken += piece.len();
-            let next = if taken < CHUNK_BYTES { source.body.next(&self.engine).now_or_never() } else { None };
-            let Some(next) = next else {
-                self.gather.learn(taken, Instant::now());
-                return Ok(());
-            };
-            data = next?;
+        if let Some(pause) = self.gather.pause {
+            source.body.ready(&self.engine).await?;
+            sleep(pause).await;
         }
+        let data = source.body.next(&self.engine).await?;
+        match &data {
+            Some(data) => source.decoder.push(data),
+            None => source.decoder.end(),
+        }
+        while let Some(entry) = source.decoder.next()? {
+            take(&mut self.ready, &mut self.reached, entry);
+        }
+        let Some(data) = data else { return Box::pin(self.at_end()).await };
+        self.pause = Backoff::default();
+        self.gather.learn(data.len(), Instant::now());
+        Ok(())
     }
 
     async fn open(&mut self) -> Result<Source> {
@@ -189,7 +182,7 @@ async fn look(engine: &Engine, id: &str) -> Result<ContainerInspectResponse> {
 /// How long what a container says may gather before it is read. The engine sends line by line, and each read costs the
 /// same: who says little is waited for a little, and who says much is not, as the kernel holds but some hundred lines.
 struct Gather {
-    pause: Duration,
+    pause: Option<Duration>,
     /// What came since when.
     bytes: usize,
     since: Instant,
@@ -200,17 +193,11 @@ impl Gather {
     /// So much in the time of a pause is much, bytes.
     const MUCH: usize = 16 << 10;
 
-    async fn wait(&self) {
-        if !self.pause.is_zero() {
-            sleep(self.pause).await;
-        }
-    }
-
     /// So many bytes were read, and it is `now`.
     fn learn(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes;
         if now.duration_since(self.since) >= Self::PAUSE {
-            self.pause = if self.bytes < Self::MUCH { Self::PAUSE } else { Duration::ZERO };
+            self.pause = (self.bytes < Self::MUCH).then_some(Self::PAUSE);
             (self.bytes, self.since) = (0, now);
         }
     }
@@ -218,7 +205,7 @@ impl Gather {
 
 impl Default for Gather {
     fn default() -> Self {
-        Self { pause: Self::PAUSE, bytes: 0, since: Instant::now() }
+        Self { pause: Some(Self::PAUSE), bytes: 0, since: Instant::now() }
     }
 }
 
@@ -310,7 +297,8 @@ mod tests {
         for (bytes, passed, pause) in [(99, 20, 20), (30_000, 20, 0), (99, 1, 0), (20_000, 19, 0), (99, 500, 20)] {
             now += Duration::from_millis(passed);
             gather.learn(bytes, now);
-            assert_eq!(gather.pause, Duration::from_millis(pause), "{bytes} after {passed} ms");
+            let expected = (pause > 0).then(|| Duration::from_millis(pause));
+            assert_eq!(gather.pause, expected, "{bytes} after {passed} ms");
         }
     }
 

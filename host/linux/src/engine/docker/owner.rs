@@ -29,6 +29,8 @@ pub(super) struct Owner {
     pub(super) task: TaskId,
     /// Bind sources as they were resolved at creation; empty when another agent process created it.
     pub(super) sources: Vec<Source>,
+    /// Whether it has a terminal; none when another agent process created it.
+    pub(super) terminal: Option<bool>,
     told_to_end: AtomicBool,
 }
 
@@ -73,7 +75,7 @@ impl Owners {
         let label = |name: &str| labels.and_then(|labels| labels.get(name)).cloned();
         (label(LABEL_AGENT)? == self.agent).then_some(())?;
         let task = TaskId { alloc: AllocId(label(LABEL_ALLOC)?), task: label(LABEL_TASK)? };
-        Some(Owner::new(DriverName(label(LABEL_DRIVER)?), task, Vec::new()))
+        Some(Owner::new(DriverName(label(LABEL_DRIVER)?), task))
     }
 
     pub(super) fn remember(&self, id: &str, owner: Owner) -> Arc<Owner> {
@@ -94,8 +96,8 @@ impl Owners {
 }
 
 impl Owner {
-    pub(super) fn new(driver: DriverName, task: TaskId, sources: Vec<Source>) -> Self {
-        Self { driver, task, sources, told_to_end: AtomicBool::new(false) }
+    pub(super) fn new(driver: DriverName, task: TaskId) -> Self {
+        Self { driver, task, sources: Vec::new(), terminal: None, told_to_end: AtomicBool::new(false) }
     }
 
     /// We make it end: no wonder then that it was killed.

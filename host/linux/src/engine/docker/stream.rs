@@ -8,19 +8,22 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
+    os::fd::{AsFd, OwnedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::Context,
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use longshore_core::error::{HostError, Result};
+use rustix::io::Errno;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf},
     time::timeout,
 };
 
 use super::connect::{CALL_SECONDS, Connection, Engine, MAX_ERROR_BYTES, refused_with};
+use crate::watch::watched;
 
 /// Longest head of an answer, bytes.
 const HEAD_BYTES: usize = 16 << 10;
@@ -29,11 +32,20 @@ const HEADERS: usize = 64;
 /// Most that is read at once, bytes.
 const READ_BYTES: usize = 64 << 10;
 
-/// The body of an answer, as it comes. Nothing is read ahead: what comes while nobody asks stays in the kernel.
+/// The body of an answer, as it comes. Nothing is read ahead: what comes while nobody asks stays in the kernel, and
+/// wakes nobody.
 pub(super) struct Body {
-    connection: Connection,
+    line: Line,
     /// What came together with the head.
     early: Bytes,
+}
+
+/// Where a body comes from.
+enum Line {
+    /// A socket that is watched only while somebody waits for it.
+    Socket(OwnedFd),
+    /// What must be decrypted first.
+    Wrapped(Connection),
 }
 
 impl Engine {
@@ -44,7 +56,7 @@ impl Engine {
 
     /// Asks to be told when something happens, however late; answers what was told.
     pub(super) async fn be_told(&self, path: &str) -> Result<Bytes> {
-        let body = self.stream("POST", path).await?;
+        let mut body = self.stream("POST", path).await?;
         body.all().await.map_err(|error| self.silent(&error))
     }
 
@@ -56,10 +68,11 @@ impl Engine {
         let head = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Length: 0\r\n\r\n");
         let answered = async {
             connection.write_all(head.as_bytes()).await?;
-            read_head(&mut connection).await
+            let (status, early) = read_head(&mut connection).await?;
+            let line = connection.into_socket()?.map_or_else(Line::Wrapped, Line::Socket);
+            io::Result::Ok((status, Body { line, early }))
         };
-        let (status, early) = answered.await.map_err(|error| self.silent(&error))?;
-        let body = Body { connection, early };
+        let (status, mut body) = answered.await.map_err(|error| self.silent(&error))?;
         if status == 200 {
             return Ok(body);
         }
@@ -69,34 +82,72 @@ impl Engine {
 }
 
 impl Body {
+    /// Waits until there is something to read, if that can be known beforehand. Cancel-safe.
+    pub(super) async fn ready(&mut self, engine: &Engine) -> Result<()> {
+        match &self.line {
+            Line::Socket(socket) if self.early.is_empty() => {
+                readable(socket).await.map_err(|error| engine.silent(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The next bytes; none at the end. Cancel-safe.
     pub(super) async fn next(&mut self, engine: &Engine) -> Result<Option<Bytes>> {
-        if !self.early.is_empty() {
-            return Ok(Some(std::mem::take(&mut self.early)));
-        }
-        let read = poll_fn(|context| read(Pin::new(&mut self.connection), context)).await;
-        let data = read.map_err(|error| engine.silent(&error))?;
+        let data = self.read().await.map_err(|error| engine.silent(&error))?;
         Ok((!data.is_empty()).then_some(data))
     }
 
+    /// Whoever finds nothing holds no buffer meanwhile: all of a thread read into the same.
+    async fn read(&mut self) -> io::Result<Bytes> {
+        thread_local! {
+            static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+        }
+        if !self.early.is_empty() {
+            return Ok(std::mem::take(&mut self.early));
+        }
+        match &mut self.line {
+            Line::Socket(socket) => loop {
+                let read = BUFFER.with_borrow_mut(|buffer| {
+                    let length = rustix::io::read(&*socket, &mut **buffer)?;
+                    Ok(Bytes::copy_from_slice(&buffer[..length]))
+                });
+                match read {
+                    Err(Errno::AGAIN) => readable(socket).await?,
+                    Err(Errno::INTR) => {}
+                    read => return read.map_err(Into::into),
+                }
+            },
+            Line::Wrapped(connection) => {
+                let poll = |context: &mut Context<'_>| {
+                    BUFFER.with_borrow_mut(|buffer| {
+                        let mut buffer = ReadBuf::new(buffer);
+                        let polled = Pin::new(&mut *connection).poll_read(context, &mut buffer);
+                        polled.map_ok(|()| Bytes::copy_from_slice(buffer.filled()))
+                    })
+                };
+                poll_fn(poll).await
+            }
+        }
+    }
+
     /// All that comes up to the end, if it is as short as it should be.
-    async fn all(self) -> io::Result<Bytes> {
-        let mut all = self.early.to_vec();
-        self.connection.take(MAX_ERROR_BYTES as u64).read_to_end(&mut all).await?;
-        Ok(all.into())
+    async fn all(&mut self) -> io::Result<Bytes> {
+        let mut all = BytesMut::new();
+        while all.len() < MAX_ERROR_BYTES {
+            let data = self.read().await?;
+            if data.is_empty() {
+                break;
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
     }
 }
 
-/// Reads what is there. Whoever finds nothing holds no buffer meanwhile: all of a thread read into the same.
-fn read(connection: Pin<&mut Connection>, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-    thread_local! {
-        static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-    }
-    BUFFER.with_borrow_mut(|buffer| {
-        let mut buffer = ReadBuf::new(buffer);
-        let polled = connection.poll_read(context, &mut buffer);
-        polled.map_ok(|()| Bytes::copy_from_slice(buffer.filled()))
-    })
+async fn readable(socket: &OwnedFd) -> io::Result<()> {
+    let watched = watched(socket.as_fd(), Interest::READABLE)?;
+    watched.readable().await.map(|_| ())
 }
 
 /// The status of an answer, and what came of its body.
