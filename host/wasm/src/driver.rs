@@ -188,7 +188,7 @@ impl Driver for LoadedDriver {
         const NAME: &str = "lifecycle.recover";
         let runner = &self.runner;
         let operation = Operation::new(&runner.host, NAME, Some(task));
-        let parameters = (task.into(), handle.into());
+        let parameters = (task.into(), handle);
         let started = runner.ask(&runner.exports.recover, operation, runner.operation_limit(), parameters).await?;
         exports::started(started, self.info.capabilities).map_err(|reason| runner.refused(NAME, reason))
     }
@@ -198,20 +198,20 @@ impl Driver for LoadedDriver {
         let operation = Operation::new(&runner.host, "lifecycle.stop", Some(task));
         let how = lifecycle::StopRequest { signal: request.signal.clone(), grace_ms: request.grace_ms };
         let limit = Duration::from_millis(request.grace_ms.into()) + STOP_MARGIN;
-        runner.ask(&runner.exports.stop, operation, limit, (task.into(), handle.into(), how)).await
+        runner.ask(&runner.exports.stop, operation, limit, (task.into(), handle, how)).await
     }
 
     async fn destroy(&self, task: &Task, handle: Option<&[u8]>) -> Result<(), DriverError> {
         let runner = &self.runner;
         let operation = Operation::new(&runner.host, "lifecycle.destroy", Some(task));
-        let parameters = (task.into(), handle.map(Into::into));
+        let parameters = (task.into(), handle);
         runner.ask(&runner.exports.destroy, operation, runner.operation_limit(), parameters).await
     }
 
     async fn inspect(&self, task: &Task, handle: &[u8]) -> Result<TaskStatus, DriverError> {
         let runner = &self.runner;
         let operation = Operation::new(&runner.host, "lifecycle.inspect", Some(task));
-        let parameters = (task.into(), handle.into());
+        let parameters = (task.into(), handle);
         runner.ask(&runner.exports.inspect, operation, runner.operation_limit(), parameters).await.map(Into::into)
     }
 
@@ -219,7 +219,7 @@ impl Driver for LoadedDriver {
         let runner = &self.runner;
         let send = runner.exports.send_signal.as_ref().ok_or_else(|| runner.unsupported("signals"))?;
         let operation = Operation::new(&runner.host, "signals.send", Some(task));
-        runner.ask(send, operation, runner.operation_limit(), (task.into(), handle.into(), name.into())).await
+        runner.ask(send, operation, runner.operation_limit(), (task.into(), handle, name)).await
     }
 
     async fn exec(&self, task: &Task, handle: &[u8], request: &ExecRequest) -> Result<ExecSession, DriverError> {
@@ -227,7 +227,7 @@ impl Driver for LoadedDriver {
         let runner = &self.runner;
         let open = runner.exports.open_exec.as_ref().ok_or_else(|| runner.unsupported("exec"))?;
         let operation = Operation::new(&runner.host, NAME, Some(task));
-        let parameters = (task.into(), handle.into(), request.into());
+        let parameters = (task.into(), handle, request.into());
         let session = runner.ask(open, operation, runner.operation_limit(), parameters).await?;
         exports::session(session).map_err(|reason| runner.refused(NAME, reason))
     }
@@ -236,7 +236,7 @@ impl Driver for LoadedDriver {
         let runner = &self.runner;
         let sample = runner.exports.sample.as_ref().ok_or_else(|| runner.unsupported("stats"))?;
         let operation = Operation::new(&runner.host, "stats.sample", Some(task));
-        let parameters = (task.into(), handle.into());
+        let parameters = (task.into(), handle);
         runner.ask(sample, operation, runner.operation_limit(), parameters).await.map(Into::into)
     }
 
@@ -245,7 +245,7 @@ impl Driver for LoadedDriver {
         let runner = &self.runner;
         let check = runner.exports.poll.as_ref().ok_or_else(|| runner.unsupported("poll"))?;
         let operation = Operation::new(&runner.host, NAME, Some(task));
-        let parameters = (task.into(), handle.into());
+        let parameters = (task.into(), handle);
         let seen = runner.ask(check, operation, runner.operation_limit(), parameters).await?;
         exports::observation(seen).map_err(|reason| runner.refused(NAME, reason))
     }
@@ -264,7 +264,7 @@ impl Driver for LoadedDriver {
         let runner = &self.runner;
         let destroy = runner.exports.destroy_network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
         let operation = Operation::for_network(&runner.host, "network.destroy", request);
-        let parameters = (request.alloc.0.clone(), handle.map(Into::into));
+        let parameters = (&*request.alloc.0, handle);
         runner.ask(destroy, operation, runner.operation_limit(), parameters).await
     }
 }

@@ -20,9 +20,10 @@ use crate::{
             host::types::{Error, ExecRequest, Usage},
         },
     },
-    convert::{key_values, told, told_map},
+    convert::{told, told_map},
     function::Function,
     limits::HANDLE_BYTES,
+    parameters,
     store::Operation,
 };
 
@@ -32,7 +33,11 @@ pub(crate) type Answer<T> = Result<T, Error>;
 /// A function that may refuse.
 type Ask<P, T> = Function<P, Answer<T>>;
 
-type Handle = Vec<u8>;
+/// What passes by reference; the lifetime is that of one call.
+type Task = parameters::Task<'static>;
+type TaskRef = parameters::TaskRef<'static>;
+type Handle = &'static [u8];
+type Text = &'static str;
 
 /// The functions of a driver; those of optional interfaces if its component exports them.
 pub(crate) struct Exports {
@@ -40,17 +45,17 @@ pub(crate) struct Exports {
     pub(crate) config_schema: Function<(), String>,
     pub(crate) settings_schema: Function<(), String>,
     pub(crate) fingerprint: Function<(), about::FingerprintResult>,
-    pub(crate) start: Function<(types::Task,), Result<types::Started, types::StartError>>,
-    pub(crate) recover: Ask<(types::Task, Handle), types::Started>,
-    pub(crate) stop: Ask<(types::TaskRef, Handle, lifecycle::StopRequest), ()>,
-    pub(crate) destroy: Ask<(types::TaskRef, Option<Handle>), ()>,
-    pub(crate) inspect: Ask<(types::TaskRef, Handle), lifecycle::TaskStatus>,
-    pub(crate) send_signal: Option<Ask<(types::TaskRef, Handle, String), ()>>,
-    pub(crate) open_exec: Option<Ask<(types::TaskRef, Handle, ExecRequest), exec::Session>>,
-    pub(crate) sample: Option<Ask<(types::TaskRef, Handle), Usage>>,
-    pub(crate) poll: Option<Ask<(types::TaskRef, Handle), poll::Observation>>,
+    pub(crate) start: Function<(Task,), Result<types::Started, types::StartError>>,
+    pub(crate) recover: Ask<(Task, Handle), types::Started>,
+    pub(crate) stop: Ask<(TaskRef, Handle, lifecycle::StopRequest), ()>,
+    pub(crate) destroy: Ask<(TaskRef, Option<Handle>), ()>,
+    pub(crate) inspect: Ask<(TaskRef, Handle), lifecycle::TaskStatus>,
+    pub(crate) send_signal: Option<Ask<(TaskRef, Handle, Text), ()>>,
+    pub(crate) open_exec: Option<Ask<(TaskRef, Handle, ExecRequest), exec::Session>>,
+    pub(crate) sample: Option<Ask<(TaskRef, Handle), Usage>>,
+    pub(crate) poll: Option<Ask<(TaskRef, Handle), poll::Observation>>,
     pub(crate) create_network: Option<Ask<(network::NetworkRequest,), network::CreatedNetwork>>,
-    pub(crate) destroy_network: Option<Ask<(String, Option<Handle>), ()>>,
+    pub(crate) destroy_network: Option<Ask<(Text, Option<Handle>), ()>>,
 }
 
 impl Exports {
@@ -102,71 +107,6 @@ impl Exports {
     }
 }
 
-impl From<&driver::Task> for types::TaskRef {
-    fn from(task: &driver::Task) -> Self {
-        Self { id: task.id.to_string(), name: task.id.task.clone(), alloc_id: task.id.alloc.0.clone() }
-    }
-}
-
-impl From<&driver::Task> for types::Task {
-    fn from(task: &driver::Task) -> Self {
-        Self {
-            identity: task.into(),
-            origin: key_values(&task.origin),
-            config: task.config.to_string(),
-            env: key_values(&task.env),
-            user: task.user.clone(),
-            resources: (&task.resources).into(),
-            ports: task.ports.iter().map(Into::into).collect(),
-            network: (&task.network).into(),
-            dns: task.dns.as_ref().map(Into::into),
-            directories: (&task.dirs).into(),
-            mounts: task.mounts.iter().map(Into::into).collect(),
-            devices: task.devices.iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<&driver::Resources> for types::Resources {
-    fn from(resources: &driver::Resources) -> Self {
-        let driver::Resources { cpu_mhz, cpu_cores, node_cpu_mhz, memory_mib, memory_max_mib } = resources.clone();
-        Self { cpu_mhz, cpu_cores, node_cpu_mhz, memory_mib, memory_max_mib }
-    }
-}
-
-impl From<&driver::TaskNetwork> for types::TaskNetwork {
-    fn from(network: &driver::TaskNetwork) -> Self {
-        let driver::TaskNetwork { mode, namespace_path, holder_container, hostname } = network.clone();
-        Self { mode, namespace_path, holder_container, hostname }
-    }
-}
-
-impl From<&driver::Dns> for types::Dns {
-    fn from(dns: &driver::Dns) -> Self {
-        let driver::Dns { servers, searches, options } = dns.clone();
-        Self { servers, searches, options }
-    }
-}
-
-impl From<&driver::Device> for types::Device {
-    fn from(device: &driver::Device) -> Self {
-        let driver::Device { host_path, task_path, permissions } = device.clone();
-        Self { host_path, task_path, permissions }
-    }
-}
-
-impl From<&longshore_core::caller::TaskDirs> for types::Directories {
-    fn from(dirs: &longshore_core::caller::TaskDirs) -> Self {
-        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-        Self {
-            task: text(&dirs.task),
-            alloc: text(&dirs.alloc),
-            local: text(&dirs.local),
-            secrets: text(&dirs.secrets),
-        }
-    }
-}
-
 /// Refuses a handle that is too large to be stored.
 pub(crate) fn check_handle(handle: Vec<u8>) -> Result<Vec<u8>, HostError> {
     match handle.len() {
@@ -211,12 +151,6 @@ pub(crate) fn created(created: network::CreatedNetwork) -> Result<driver::Create
         }
     };
     Ok(driver::CreatedNetwork { holder, namespace_path, handle: check_handle(created.handle)? })
-}
-
-impl From<&driver::NetworkRequest> for network::NetworkRequest {
-    fn from(request: &driver::NetworkRequest) -> Self {
-        Self { alloc_id: request.alloc.0.clone(), mode: request.mode.clone(), hostname: request.hostname.clone() }
-    }
 }
 
 /// Accepts what `poll.check` answered.

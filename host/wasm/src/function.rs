@@ -11,15 +11,16 @@ use crate::store::Operation;
 
 /// Where a function is in a component, and what passes through it: parameters `P`, a tuple, and result `R`.
 ///
-/// The bindings would load all functions of an interface to call one, which takes as long as the call itself.
+/// The bindings would load all functions of an interface to call one, which takes as long as the call itself. What is
+/// lent to one with `'static` in its parameters is lent for the call: it is one with any shorter lifetime, too.
 pub(crate) struct Function<P, R> {
     index: ComponentExportIndex,
-    types: PhantomData<fn(P) -> R>,
+    types: PhantomData<fn() -> (P, R)>,
 }
 
 /// What can be passed: a tuple.
-pub(crate) trait Parameters: ComponentNamedList + Lower + Send + Sync + 'static {}
-impl<T: ComponentNamedList + Lower + Send + Sync + 'static> Parameters for T {}
+pub(crate) trait Parameters: ComponentNamedList + Lower + Send + Sync {}
+impl<T: ComponentNamedList + Lower + Send + Sync> Parameters for T {}
 
 /// What can come back.
 pub(crate) trait Results: Lift + Send + Sync + 'static {}

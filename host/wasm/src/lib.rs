@@ -55,6 +55,7 @@ pub mod inspect;
 pub mod limits;
 mod linker;
 pub mod loader;
+mod parameters;
 mod pool;
 pub mod registry;
 mod stdio;

@@ -9,7 +9,7 @@ mod entry;
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -121,9 +121,9 @@ impl Follow {
                 self.source.insert(opened)
             }
         };
-        if let Some(pause) = self.gather.pause {
+        if self.gather.waits {
             source.body.ready(&self.engine).await?;
-            sleep(pause).await;
+            sleep(Gather::left(Instant::now())).await;
         }
         let data = source.body.next(&self.engine).await?;
         match &data {
@@ -179,25 +179,34 @@ async fn look(engine: &Engine, id: &str) -> Result<ContainerInspectResponse> {
     engine.call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await }).await
 }
 
-/// How long what a container says may gather before it is read. The engine sends line by line, and each read costs the
-/// same: who says little is waited for a little, and who says much is not, as the kernel holds but some hundred lines.
+/// Whether what a container says gathers for a while before it is read. The engine sends line by line, and each read
+/// costs the same: who says little is waited for a little, and who says much is not, as the kernel holds but some hundred
+/// lines.
 struct Gather {
-    pause: Option<Duration>,
+    waits: bool,
     /// What came since when.
     bytes: usize,
     since: Instant,
 }
 
 impl Gather {
-    const PAUSE: Duration = Duration::from_millis(20);
-    /// So much in the time of a pause is much, bytes.
+    /// All who wait are read at the same times, so far apart.
+    const ROUND: Duration = Duration::from_millis(50);
+    /// So much in one round is much, bytes.
     const MUCH: usize = 16 << 10;
+
+    /// How long it is to the next round.
+    fn left(now: Instant) -> Duration {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let gone = now.saturating_duration_since(*FIRST).as_nanos() % Self::ROUND.as_nanos();
+        Self::ROUND - Duration::from_nanos(u64::try_from(gone).unwrap_or_default())
+    }
 
     /// So many bytes were read, and it is `now`.
     fn learn(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes;
-        if now.duration_since(self.since) >= Self::PAUSE {
-            self.pause = (self.bytes < Self::MUCH).then_some(Self::PAUSE);
+        if now.duration_since(self.since) >= Self::ROUND {
+            self.waits = self.bytes < Self::MUCH;
             (self.bytes, self.since) = (0, now);
         }
     }
@@ -205,7 +214,7 @@ impl Gather {
 
 impl Default for Gather {
     fn default() -> Self {
-        Self { pause: Some(Self::PAUSE), bytes: 0, since: Instant::now() }
+        Self { waits: true, bytes: 0, since: Instant::now() }
     }
 }
 
@@ -293,12 +302,24 @@ mod tests {
     fn who_says_much_is_not_waited_for() {
         let mut gather = Gather::default();
         let mut now = gather.since;
-        // (bytes of a read, milliseconds since the last, how long is waited before the next)
-        for (bytes, passed, pause) in [(99, 20, 20), (30_000, 20, 0), (99, 1, 0), (20_000, 19, 0), (99, 500, 20)] {
+        // (bytes of a read, milliseconds since the last, whether is waited before the next)
+        for (bytes, passed, waits) in
+            [(99, 50, true), (30_000, 50, false), (99, 1, false), (20_000, 49, false), (99, 500, true)]
+        {
             now += Duration::from_millis(passed);
             gather.learn(bytes, now);
-            let expected = (pause > 0).then(|| Duration::from_millis(pause));
-            assert_eq!(gather.pause, expected, "{bytes} after {passed} ms");
+            assert_eq!(gather.waits, waits, "{bytes} after {passed} ms");
+        }
+    }
+
+    #[test]
+    fn rounds_are_the_same_for_all() {
+        let now = Instant::now();
+        let next = now + Gather::left(now);
+        for later in [1, 2, 30_000].map(Duration::from_micros) {
+            let after = now + later;
+            let rounds = (after + Gather::left(after)).duration_since(next).as_micros() / Gather::ROUND.as_micros();
+            assert_eq!(after + Gather::left(after), next + Gather::ROUND * u32::try_from(rounds).unwrap(), "{later:?}");
         }
     }
 
