@@ -1,6 +1,6 @@
 //! A loaded driver: each operation on a fresh instance, each failure told in words.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use longshore_core::{
@@ -24,7 +24,8 @@ use crate::{
     engine::Engine,
     exports::{self, Answer, Exports},
     function::{Function, Parameters, Results},
-    store::{DriverHost, Operation},
+    limits::Meter,
+    store::{DriverHost, For, Operation},
     trap,
 };
 
@@ -43,22 +44,23 @@ pub(crate) struct Runner {
 
 impl Runner {
     /// Runs `body` on a fresh instance within the limits. The store, and all that the guest held, is gone when
-    /// this returns, crashed or not.
+    /// this returns, crashed or not. What is large is made where it stays: moving it about takes as long as the work of a
+    /// small operation.
     pub(crate) async fn run<T>(
         &self,
-        operation: Operation,
+        name: &'static str,
+        whose: For<'_>,
         limit: Duration,
         body: impl AsyncFnOnce(&mut Store<Operation>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, DriverError> {
-        let name = operation.name;
-        let meter = operation.meter();
+        let meter = Meter::new();
         let _room = self.engine.room().await;
-        let running = meter.measure(async {
-            let mut store = operation.into_store(self.pre.engine());
+        let running = pin!(async {
+            let mut store = Operation::new(&self.host, name, whose, &meter).into_store(self.pre.engine());
             let instance = self.pre.instantiate_async(&mut store).await?;
             body(&mut store, &instance).await
         });
-        match tokio::time::timeout(limit, running).await {
+        match tokio::time::timeout(limit, meter.measure(running)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.trapped(name, &error, meter.memory_reached())),
             Err(_) => Err(DriverError::TimedOut {
@@ -88,23 +90,24 @@ impl Runner {
     async fn call<P: Parameters, R: Results>(
         &self,
         function: &Function<P, R>,
-        operation: Operation,
+        name: &'static str,
+        whose: For<'_>,
         limit: Duration,
-        parameters: P,
+        parameters: impl FnOnce() -> P,
     ) -> Result<R, DriverError> {
-        self.run(operation, limit, async |store, instance| function.call(store, instance, parameters).await).await
+        self.run(name, whose, limit, async |store, instance| function.call(store, instance, parameters()).await).await
     }
 
     /// Calls one that may refuse.
     async fn ask<P: Parameters, T: Results>(
         &self,
         function: &Function<P, Answer<T>>,
-        operation: Operation,
+        name: &'static str,
+        whose: For<'_>,
         limit: Duration,
-        parameters: P,
+        parameters: impl FnOnce() -> P,
     ) -> Result<T, DriverError> {
-        let name = operation.name;
-        let answer = self.call(function, operation, limit, parameters).await?;
+        let answer = self.call(function, name, whose, limit, parameters).await?;
         answer.map_err(|reason| self.refused(name, reason.into()))
     }
 
@@ -134,8 +137,8 @@ pub struct LoadedDriver {
 impl LoadedDriver {
     async fn try_fingerprint(&self) -> Result<Fingerprint, DriverError> {
         let runner = &self.runner;
-        let operation = Operation::new(&runner.host, "about.fingerprint", None);
-        let result = runner.call(&runner.exports.fingerprint, operation, runner.operation_limit(), ()).await?;
+        let limit = runner.operation_limit();
+        let result = runner.call(&runner.exports.fingerprint, "about.fingerprint", For::Driver, limit, || ()).await?;
         let mut attributes = told_map(result.attributes);
         let own = format!("driver.{}", self.info.description.name);
         attributes.retain(|key, _| {
@@ -155,8 +158,8 @@ impl LoadedDriver {
         let limit = Duration::from_millis(runner.host.limits.start_ms);
         // A crash may be a passing one; the restart policy bounds how often that is hoped for.
         let crashed = |error| StartError { error, recoverable: true };
-        let operation = Operation::new(&runner.host, NAME, Some(task));
-        let answer = runner.in_turn(runner.call(&runner.exports.start, operation, limit, (task.into(),)));
+        let answer =
+            runner.in_turn(runner.call(&runner.exports.start, NAME, For::Task(task), limit, || (task.into(),)));
         let answer = answer.await.map_err(crashed)?;
         let started = answer.map_err(|refusal| StartError {
             error: runner.refused(NAME, refusal.reason.into()),
@@ -187,66 +190,68 @@ impl Driver for LoadedDriver {
     async fn recover(&self, task: &Task, handle: &[u8]) -> Result<Started, DriverError> {
         const NAME: &str = "lifecycle.recover";
         let runner = &self.runner;
-        let operation = Operation::new(&runner.host, NAME, Some(task));
-        let parameters = (task.into(), handle);
-        let started = runner.ask(&runner.exports.recover, operation, runner.operation_limit(), parameters).await?;
+        let limit = runner.operation_limit();
+        let parameters = || (task.into(), handle);
+        let started = runner.ask(&runner.exports.recover, NAME, For::Task(task), limit, parameters).await?;
         exports::started(started, self.info.capabilities).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn stop(&self, task: &Task, handle: &[u8], request: &StopRequest) -> Result<(), DriverError> {
         let runner = &self.runner;
-        let operation = Operation::new(&runner.host, "lifecycle.stop", Some(task));
         let how = lifecycle::StopRequest { signal: request.signal.clone(), grace_ms: request.grace_ms };
         let limit = Duration::from_millis(request.grace_ms.into()) + STOP_MARGIN;
-        runner.ask(&runner.exports.stop, operation, limit, (task.into(), handle, how)).await
+        runner.ask(&runner.exports.stop, "lifecycle.stop", For::Task(task), limit, || (task.into(), handle, how)).await
     }
 
     async fn destroy(&self, task: &Task, handle: Option<&[u8]>) -> Result<(), DriverError> {
         let runner = &self.runner;
-        let operation = Operation::new(&runner.host, "lifecycle.destroy", Some(task));
-        let parameters = (task.into(), handle);
-        runner.ask(&runner.exports.destroy, operation, runner.operation_limit(), parameters).await
+        let limit = runner.operation_limit();
+        let parameters = || (task.into(), handle);
+        runner.ask(&runner.exports.destroy, "lifecycle.destroy", For::Task(task), limit, parameters).await
     }
 
     async fn inspect(&self, task: &Task, handle: &[u8]) -> Result<TaskStatus, DriverError> {
         let runner = &self.runner;
-        let operation = Operation::new(&runner.host, "lifecycle.inspect", Some(task));
-        let parameters = (task.into(), handle);
-        runner.ask(&runner.exports.inspect, operation, runner.operation_limit(), parameters).await.map(Into::into)
+        let limit = runner.operation_limit();
+        let parameters = || (task.into(), handle);
+        runner
+            .ask(&runner.exports.inspect, "lifecycle.inspect", For::Task(task), limit, parameters)
+            .await
+            .map(Into::into)
     }
 
     async fn signal(&self, task: &Task, handle: &[u8], name: &str) -> Result<(), DriverError> {
         let runner = &self.runner;
         let send = runner.exports.send_signal.as_ref().ok_or_else(|| runner.unsupported("signals"))?;
-        let operation = Operation::new(&runner.host, "signals.send", Some(task));
-        runner.ask(send, operation, runner.operation_limit(), (task.into(), handle, name)).await
+        let limit = runner.operation_limit();
+        runner.ask(send, "signals.send", For::Task(task), limit, || (task.into(), handle, name)).await
     }
 
     async fn exec(&self, task: &Task, handle: &[u8], request: &ExecRequest) -> Result<ExecSession, DriverError> {
         const NAME: &str = "exec.open";
         let runner = &self.runner;
         let open = runner.exports.open_exec.as_ref().ok_or_else(|| runner.unsupported("exec"))?;
-        let operation = Operation::new(&runner.host, NAME, Some(task));
-        let parameters = (task.into(), handle, request.into());
-        let session = runner.ask(open, operation, runner.operation_limit(), parameters).await?;
+        let limit = runner.operation_limit();
+        let parameters = || (task.into(), handle, request.into());
+        let session = runner.ask(open, NAME, For::Task(task), limit, parameters).await?;
         exports::session(session).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn sample(&self, task: &Task, handle: &[u8]) -> Result<Usage, DriverError> {
         let runner = &self.runner;
         let sample = runner.exports.sample.as_ref().ok_or_else(|| runner.unsupported("stats"))?;
-        let operation = Operation::new(&runner.host, "stats.sample", Some(task));
-        let parameters = (task.into(), handle);
-        runner.ask(sample, operation, runner.operation_limit(), parameters).await.map(Into::into)
+        let limit = runner.operation_limit();
+        let parameters = || (task.into(), handle);
+        runner.ask(sample, "stats.sample", For::Task(task), limit, parameters).await.map(Into::into)
     }
 
     async fn poll(&self, task: &Task, handle: &[u8]) -> Result<Observation, DriverError> {
         const NAME: &str = "poll.check";
         let runner = &self.runner;
         let check = runner.exports.poll.as_ref().ok_or_else(|| runner.unsupported("poll"))?;
-        let operation = Operation::new(&runner.host, NAME, Some(task));
-        let parameters = (task.into(), handle);
-        let seen = runner.ask(check, operation, runner.operation_limit(), parameters).await?;
+        let limit = runner.operation_limit();
+        let parameters = || (task.into(), handle);
+        let seen = runner.ask(check, NAME, For::Task(task), limit, parameters).await?;
         exports::observation(seen).map_err(|reason| runner.refused(NAME, reason))
     }
 
@@ -254,17 +259,16 @@ impl Driver for LoadedDriver {
         const NAME: &str = "network.create";
         let runner = &self.runner;
         let create = runner.exports.create_network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
-        let operation = Operation::for_network(&runner.host, NAME, request);
         let limit = Duration::from_millis(runner.host.limits.start_ms);
-        let made = runner.in_turn(runner.ask(create, operation, limit, (request.into(),))).await?;
+        let made = runner.in_turn(runner.ask(create, NAME, For::Network(request), limit, || (request.into(),))).await?;
         exports::created(made).map_err(|reason| runner.refused(NAME, reason))
     }
 
     async fn destroy_network(&self, request: &NetworkRequest, handle: Option<&[u8]>) -> Result<(), DriverError> {
         let runner = &self.runner;
         let destroy = runner.exports.destroy_network.as_ref().ok_or_else(|| runner.unsupported("network"))?;
-        let operation = Operation::for_network(&runner.host, "network.destroy", request);
-        let parameters = (&*request.alloc.0, handle);
-        runner.ask(destroy, operation, runner.operation_limit(), parameters).await
+        let limit = runner.operation_limit();
+        let parameters = || (&*request.alloc.0, handle);
+        runner.ask(destroy, "network.destroy", For::Network(request), limit, parameters).await
     }
 }

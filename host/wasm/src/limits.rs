@@ -1,6 +1,7 @@
 //! What one operation of a driver may use, and the counters that hold it to that.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -132,8 +133,7 @@ impl Meter {
     }
 
     /// Runs a future with the clock going whenever it does.
-    pub(crate) async fn measure<F: Future>(&self, future: F) -> F::Output {
-        let mut future = std::pin::pin!(future);
+    pub(crate) async fn measure<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         std::future::poll_fn(|context| {
             self.0.entered_ns.store(self.now_ns(), Ordering::Relaxed);
             let polled = future.as_mut().poll(context);

@@ -31,7 +31,7 @@ use crate::{
     http::HttpEngine,
     limits::OperationLimits,
     linker::{Linked, Linkers},
-    store::{DriverHost, Operation},
+    store::{DriverHost, For, Operation},
     trap::one_line,
 };
 
@@ -417,8 +417,6 @@ pub(crate) struct Said {
 
 /// Asks a driver about itself, on an instance whose every call to the host is refused.
 pub(crate) async fn describe(runner: &Runner) -> Result<Said, Problem> {
-    let mut operation = Operation::new(&runner.host, "about.describe", None);
-    operation.pure = true;
     let exports = &runner.exports;
     let call = async |store: &mut Store<Operation>, instance: &Instance| {
         if let Err(error) = exports.check(store, instance) {
@@ -430,7 +428,7 @@ pub(crate) async fn describe(runner: &Runner) -> Result<Said, Problem> {
         Ok(Ok((description, config_schema, settings_schema)))
     };
     let limit = Duration::from_millis(runner.host.limits.operation_ms);
-    let said = runner.run(operation, limit, call).await.map_err(Problem::Describe)??;
+    let said = runner.run("about.describe", For::Pure, limit, call).await.map_err(Problem::Describe)??;
     let (description, config_schema, settings_schema) = said;
     Ok(Said {
         description: description.into(),

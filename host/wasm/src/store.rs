@@ -32,13 +32,25 @@ pub(crate) struct DriverHost {
     pub(crate) engines: Arc<BTreeMap<String, HttpEngine>>,
 }
 
+/// On whose behalf an operation is run.
+#[derive(Clone, Copy)]
+pub(crate) enum For<'a> {
+    /// The driver's own.
+    Driver,
+    /// The driver's own, without any grant in force: no call to a backend is answered.
+    Pure,
+    /// A task's.
+    Task(&'a Task),
+    /// An allocation's for its network, which is none of its tasks'.
+    Network(&'a NetworkRequest),
+}
+
 /// One operation: the data of its store.
 pub(crate) struct Operation {
     pub(crate) host: Arc<DriverHost>,
     pub(crate) caller: Caller,
     pub(crate) name: &'static str,
-    /// No call to a backend is answered: `describe` and the schemas must not need any.
-    pub(crate) pure: bool,
+    pure: bool,
     pub(crate) events: u32,
     logged: Arc<LogBudget>,
     memory: MemoryCap,
@@ -83,17 +95,13 @@ impl Drop for LogBudget {
 }
 
 impl Operation {
-    /// The state of an operation, for a task or for none.
-    pub(crate) fn new(host: &Arc<DriverHost>, name: &'static str, task: Option<&Task>) -> Self {
-        Self::of(host, name, task.map(scope))
-    }
-
-    /// The state of an operation for an allocation's network, which is none of its tasks'.
-    pub(crate) fn for_network(host: &Arc<DriverHost>, name: &'static str, request: &NetworkRequest) -> Self {
-        Self::of(host, name, Some(request.scope()))
-    }
-
-    fn of(host: &Arc<DriverHost>, name: &'static str, task: Option<TaskScope>) -> Self {
+    /// The state of an operation that begins, and what it will have used.
+    pub(crate) fn new(host: &Arc<DriverHost>, name: &'static str, whose: For<'_>, meter: &Meter) -> Self {
+        let task = match whose {
+            For::Driver | For::Pure => None,
+            For::Task(task) => Some(scope(task)),
+            For::Network(request) => Some(request.scope()),
+        };
         let caller = Caller { driver: host.name.clone(), task };
         let logged = LogBudget {
             host: host.clone(),
@@ -101,26 +109,20 @@ impl Operation {
             operation: name,
             lines: 0.into(),
         };
-        let meter = Meter::new();
         let memory_bytes = usize::try_from(u64::from(host.limits.memory_mib) << 20).unwrap_or(usize::MAX);
         Self {
             caller,
             name,
-            pure: false,
+            pure: matches!(whose, For::Pure),
             events: 0,
             logged: Arc::new(logged),
-            memory: MemoryCap::new(memory_bytes, &meter),
-            meter,
+            memory: MemoryCap::new(memory_bytes, meter),
+            meter: meter.clone(),
             table: ResourceTable::new(),
             wasi: None,
             http: None,
             host: host.clone(),
         }
-    }
-
-    /// What it has used.
-    pub(crate) fn meter(&self) -> Meter {
-        self.meter.clone()
     }
 
     /// A store for it, whose guest code lets others run every tick and stops when its time is over.

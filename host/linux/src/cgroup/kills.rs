@@ -38,8 +38,7 @@ impl MemoryKills {
     /// Those in the group that a process is in; none where that cannot be seen.
     pub(crate) fn around(pid: i64) -> Option<Self> {
         let of_process = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let mounts = Mounts::parse(&fs::read_to_string("/proc/self/mountinfo").ok()?);
-        match mounts.group_of("memory", &of_process)? {
+        match Mounts::here().group_of("memory", &of_process)? {
             (dir, true) => Self::unified(&dir),
             (dir, false) => Self::v1(&dir),
         }

@@ -48,8 +48,7 @@ struct Unified {
 impl Cgroups {
     /// Finds what can be used; never fails, because without any (no root) tasks still run, unlimited.
     pub fn detect() -> Self {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        Self::among(&Mounts::parse(&read("/proc/self/mountinfo")), &read("/proc/self/cgroup"))
+        Self::among(Mounts::here(), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
     }
 
     /// No groups at all, whatever the machine offers.
@@ -140,8 +139,7 @@ impl Unified {
 /// Keeps somebody else's control group on these processors: the one a process is in, which has a name in its path.
 pub(crate) fn move_to_processors(pid: i64, name: &str, cpus: &str) -> io::Result<()> {
     let of_process = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let mounts = Mounts::parse(&fs::read_to_string("/proc/self/mountinfo")?);
-    let group = mounts.group_of("cpuset", &of_process).map(|(dir, _)| dir).unwrap_or_default();
+    let group = Mounts::here().group_of("cpuset", &of_process).map(|(dir, _)| dir).unwrap_or_default();
     // In version 2 a runtime may give its processes a group within the container's.
     let named = group.ancestors().filter(|dir| dir.to_string_lossy().contains(name));
     let file = named.map(|dir| dir.join("cpuset.cpus")).find(|file| file.exists());

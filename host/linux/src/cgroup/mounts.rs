@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 /// Mount points.
@@ -15,6 +17,15 @@ pub(super) struct Mounts {
 }
 
 impl Mounts {
+    /// Those of this machine, as they were when first asked for: the list grows with each container, and is long then.
+    pub fn here() -> &'static Self {
+        static HERE: LazyLock<Mounts> = LazyLock::new(|| {
+            // Without it there are none to be seen, and limits are not enforced.
+            Mounts::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+        });
+        &HERE
+    }
+
     /// Reads `/proc/self/mountinfo`; the first mount of a tree counts.
     pub fn parse(mountinfo: &str) -> Self {
         let mut mounts = Self::default();
