@@ -16,10 +16,8 @@ pub(crate) async fn note(shared: &Shared, live: &Live, container: &str) {
     };
     let known = shared.board.alloc(&id.alloc).and_then(|alloc| alloc.images.get(&id.task).cloned());
     if known.as_ref() != Some(&image) {
-        let pending = shared.board.change_alloc(&id.alloc, |alloc| drop(alloc.images.insert(id.task.clone(), image)));
-        if let Some(pending) = pending {
-            pending.forget();
-        }
+        // Not hurried to the disk: who finds the container running again asks again.
+        shared.board.note_alloc(&id.alloc, |alloc| drop(alloc.images.insert(id.task.clone(), image)));
     }
 }
 

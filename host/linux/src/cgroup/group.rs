@@ -104,12 +104,13 @@ impl Group {
         }
     }
 
-    /// Removes it, killing members first. Gone already is success. Blocks.
+    /// Removes it in all trees, killing members first. Gone already is success; answers the first error. Blocks.
     pub fn remove(&self) -> Result<(), HostError> {
         if self.members_file().is_some_and(|file| file.exists()) {
             self.kill()?;
         }
-        self.dirs().try_for_each(|dir| remove_dir(dir).map_err(because(dir.display())))
+        let removed = self.dirs().map(|dir| remove_dir(dir).map_err(because(dir.display())));
+        removed.fold(Ok(()), Result::and)
     }
 
     /// What its members use.
