@@ -12,11 +12,11 @@ use longshore_core::{
     caller::AllocId,
     driver::{Driver, DriverError, Drivers},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AgentConfig, AgentError, AgentStore, ControlError, DriverStatus, Node,
+    AgentConfig, AgentError, AgentStore, ControlError, DriverStatus, Node, TaskPhase,
     alloc::{self, AllocControl, spare::Spares},
     board::Board,
     health::HealthBoard,
@@ -24,6 +24,9 @@ use crate::{
     schema::Schemas,
     status::since_epoch,
 };
+
+/// How long an agent that ends waits for what is being removed; the next one removes what is left.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The agent's parts. Every runner holds it.
 pub(crate) struct Shared {
@@ -90,10 +93,35 @@ impl Shared {
 
     /// Ends all supervision, waits until it has ended, and removes what nobody has a use for any more.
     pub(crate) async fn shutdown(&self) {
+        if timeout(FAREWELL, self.leaving_is_over()).await.is_err() {
+            tracing::warn!(
+                "remains of allocations are left to the next agent: they were not removed within {FAREWELL:?}"
+            );
+        }
         self.closing.cancel();
         self.work.close();
         self.work.wait().await;
         alloc::spare::remove_all(self).await;
+        if let Some(networks) = &self.backends.networks
+            && let Err(error) = networks.retire().await
+        {
+            tracing::warn!(%error, "remains of what networks of allocations shared");
+        }
+    }
+
+    /// Waits for allocations whose tasks are all gone: whoever was told so takes their networks for gone too, and this
+    /// agent may be the machine's last.
+    async fn leaving_is_over(&self) {
+        let mut index = self.board.watch();
+        loop {
+            index.borrow_and_update();
+            let leaves = |alloc: &Arc<crate::Allocation>| {
+                !alloc.finished && alloc.tasks.values().all(|task| task.phase == TaskPhase::Dead)
+            };
+            if !self.board.allocs("").iter().any(leaves) || index.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Ends all supervision when the agent's last handle goes.

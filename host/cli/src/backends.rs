@@ -311,6 +311,7 @@ fn network_settings(config: &Config, ports: &PortSettings, data_dir: &Path) -> N
             state_dir: data_dir.join("cni"),
             timeout: default.cni.timeout,
         },
+        owner: data_dir.to_owned(),
     }
 }
 

@@ -142,6 +142,8 @@ pub trait Networks: Send + Sync {
     /// Looks whether somebody took away what is shared by all networks (a firewall that was loaded anew), and
     /// restores it. Answers what was restored, one line each.
     async fn repair(&self) -> Result<Vec<String>>;
+    /// At the agent's end: removes what is shared by all networks, unless there is one, which goes on without the agent.
+    async fn retire(&self) -> Result<()>;
     /// What stands in the way of networks of allocations on this machine. Changes nothing.
     async fn obstacles(&self) -> Vec<Obstacle>;
     /// What lies between an allocation and the others.

@@ -141,6 +141,10 @@ impl Networks for PlannedNetworks {
         Ok(Vec::new())
     }
 
+    async fn retire(&self) -> Result<()> {
+        self.plan.call("networks.retire").await
+    }
+
     async fn obstacles(&self) -> Vec<Obstacle> {
         // Not a call the plan counts: the agent looks whenever it likes.
         Vec::new()

@@ -143,7 +143,7 @@ fn few_and_many() {
     tell_median("connect_thousandth", last);
     drop(runtime);
     world.on_machine(async || crowd::destroy(&networks, &plans).await);
-    world.on_machine(async || networks.demolish().await).unwrap();
+    world.on_machine(async || networks.retire().await).unwrap();
 }
 
 /// What a namespace costs without anything in it: made, pinned, let go.
@@ -203,5 +203,5 @@ fn full() {
     world.on_machine(async || crowd::destroy(&networks, &plans).await);
     tell("crowd_removed", begun.elapsed().as_nanos());
     tell("crowd_left", crowd::counted(&world, &plans).iter().sum::<usize>());
-    world.on_machine(async || networks.demolish().await).unwrap();
+    world.on_machine(async || networks.retire().await).unwrap();
 }

@@ -26,7 +26,7 @@ use tokio::{
 use super::{dir, network};
 use crate::{
     Allocation, ClientStatus, Desired,
-    shared::Shared,
+    shared::{FAREWELL, Shared},
     store::{SpareRecord, Write},
 };
 
@@ -36,8 +36,6 @@ const MODE: &str = "bridge";
 const YIELD: Duration = Duration::from_secs(10);
 /// How often it is looked whether some start; what has just started has the machine for itself so long.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long an agent that ends waits for them to be removed; the next one removes what is left.
-const FAREWELL: Duration = Duration::from_secs(10);
 
 /// All there are, and the drivers they are wanted for.
 #[derive(Default)]

@@ -3,6 +3,8 @@
 use longshore_core::error::HostError;
 use longshore_fake::Effect;
 
+use crate::TaskPhase;
+
 use super::world::{World, bridged, eventually, submit, until, until_finished, until_running};
 
 fn count(world: &World, call: &str) -> usize {
@@ -28,6 +30,32 @@ async fn a_network_lives_as_long_as_its_allocation() {
     assert_eq!(found.network.as_ref(), Some(&network));
     agent.stop_job("web", false).await.unwrap();
     until_finished(&agent, &id).await;
+    assert_eq!(count(&world, "networks.destroy"), 1);
+}
+
+/// Who stops a job and then the agent, for good: what the tasks' end has begun is brought to an end.
+#[tokio::test]
+async fn an_agent_ends_after_what_it_is_removing() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let id = submit(&agent, bridged()).await.remove(0);
+    until_running(&agent, &id).await;
+    world.fake.on("networks.destroy", 1, Effect::Delay(std::time::Duration::from_millis(300)));
+    agent.stop_job("web", false).await.unwrap();
+    let gone = until(&agent, &id, |alloc| alloc.tasks.values().all(|task| task.phase == TaskPhase::Dead)).await;
+    assert!(!gone.finished);
+    agent.shutdown().await;
+    assert_eq!(world.fake.present(), Vec::<String>::new());
+    let calls = world.fake.calls();
+    assert_eq!(calls.iter().rev().find(|call| call.starts_with("networks.")).unwrap(), "networks.retire", "{calls:?}");
+    let agent = world.agent().await;
+    assert!(agent.allocation(&id).unwrap().finished, "the next has nothing left to do");
+    assert_eq!(count(&world, "networks.destroy"), 1);
+
+    // Tasks that run keep theirs, and nobody waits for them.
+    let id = submit(&agent, bridged()).await.remove(0);
+    until_running(&agent, &id).await;
+    agent.shutdown().await;
     assert_eq!(count(&world, "networks.destroy"), 1);
 }
 

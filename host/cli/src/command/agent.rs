@@ -21,6 +21,7 @@ Examples:
   longshore agent --dev --data-dir /tmp/longshore       raw_exec enabled, for trying things out
 
 Ending the agent (SIGINT, SIGTERM) leaves all tasks running; the next one takes them up again.
+One that ends when all jobs were stopped leaves nothing but its data directory.
 A configuration, every key optional:
 
   data_dir = \"/var/lib/longshore\"

@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod mock;
 mod network;
+mod network_end;
 mod network_refused;
 mod podman;
 mod qemu;

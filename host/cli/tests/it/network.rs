@@ -17,7 +17,8 @@ pub struct Net {
     _traces: Traces,
 }
 
-/// What the networks of one bridge leave on this machine. Dropped, it is gone.
+/// What the networks of one bridge could leave on this machine. Dropped, it is gone, and if a test has gone well it has to
+/// be gone before that.
 struct Traces(String);
 
 impl Net {
@@ -28,12 +29,12 @@ impl Net {
     }
 
     /// Everything but the agent.
-    fn prepare(number: u8) -> Self {
+    pub fn prepare(number: u8) -> Self {
         Self::prepare_with(number, "")
     }
 
     /// The same with further lines of its `network` block.
-    fn prepare_with(number: u8, lines: &str) -> Self {
+    pub fn prepare_with(number: u8, lines: &str) -> Self {
         Self::configured(number, lines, "")
     }
 
@@ -64,19 +65,37 @@ impl Net {
     }
 }
 
+/// What this machine has of the networks of a bridge: its table, links, rules among Docker's, lock.
+pub fn traces(bridge: &str) -> Vec<String> {
+    let said = [
+        run("nft", &["list", "tables"]).ok(),
+        run("ip", &["-o", "link"]).ok(),
+        run("sh", &["-c", "iptables -S DOCKER-USER 2>/dev/null || true"]).ok(),
+        run("sh", &["-c", "ls /run/longshore || true"]).ok(),
+    ];
+    let names = [
+        format!("longshore_{bridge}"),
+        format!(" {bridge}: "),
+        format!("longshore_{bridge}: "),
+        format!("{bridge}.lock"),
+    ];
+    let found = said.iter().zip(&names).flat_map(|(said, name)| said.lines().filter(move |line| line.contains(name)));
+    found.map(str::to_owned).collect()
+}
+
 impl Drop for Traces {
     fn drop(&mut self) {
         let bridge = &self.0;
+        // Plugins leave it.
+        run("ip", &["link", "delete", &plugins_bridge(bridge)]);
+        let left = traces(bridge);
         run("nft", &["delete", "table", "inet", &format!("longshore_{bridge}")]);
         run("ip", &["link", "delete", bridge]);
-        run("ip", &["link", "delete", &plugins_bridge(bridge)]);
-        for direction in ["from", "to"] {
-            let comment = format!("longshore_{bridge}: {direction}");
-            let rules = run("iptables", &["-S", "DOCKER-USER"]).out;
-            for rule in rules.lines().filter(|rule| rule.contains(&comment)) {
-                run("sh", &["-c", &format!("iptables {}", rule.replacen("-A", "-D", 1))]);
-            }
+        for rule in left.iter().filter(|line| line.starts_with("-A")) {
+            run("sh", &["-c", &format!("iptables {}", rule.replacen("-A", "-D", 1))]);
         }
+        let _ = fs::remove_file(format!("/run/longshore/{bridge}.lock"));
+        assert!(left.is_empty() || std::thread::panicking(), "left behind: {left:?}");
     }
 }
 
@@ -85,7 +104,8 @@ fn plugins_bridge(bridge: &str) -> String {
     format!("{bridge}c")
 }
 
-fn pin(alloc: &str) -> std::path::PathBuf {
+/// The file that keeps the namespace of an allocation.
+pub fn pin(alloc: &str) -> std::path::PathBuf {
     std::path::Path::new("/run/netns").join(alloc)
 }
 
@@ -538,7 +558,8 @@ fn ports_choose_their_address_and_protocol() {
     for (port, why) in [
         ("to = -2", "cannot be mapped to a negative value"),
         ("to = 70000", "greater than 65535"),
-        ("static = 70000", "cannot be greater than 65535"),
+        ("static = 70000", "cannot be negative or greater than 65535"),
+        ("static = -1", "cannot be negative or greater than 65535"),
         ("}\n port \"same\" {", "Port label same already in use"),
     ] {
         let said = refused(port);

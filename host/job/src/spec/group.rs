@@ -78,7 +78,7 @@ static PORT: Block = Block {
     shape: Shape::Many,
     label: Some("Label"),
     attributes: &[
-        plain("static", "Value", Whole(0, 65_535, "Static port cannot be greater than 65535")),
+        plain("static", "Value", Whole(0, 65_535, "Static port cannot be negative or greater than 65535")),
         plain("to", "To", Whole(-1, 65_535, PORT_TO)),
         plain("host_network", "HostNetwork", Text),
         plain("ignore_collision", "IgnoreCollision", Bool),

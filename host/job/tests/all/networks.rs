@@ -63,7 +63,7 @@ fn these_networks_are_wrong() {
         (
             port("a", "static = 65536"),
             String::new(),
-            "test.hcl:5,10-15: Static port cannot be greater than 65535; Got 65536.",
+            "test.hcl:5,10-15: Static port cannot be negative or greater than 65535; Got 65536.",
         ),
         (port("a", "to = 65536"), String::new(), "greater than 65535"),
         (port("a", "to = -2"), String::new(), "cannot be mapped to a negative value"),

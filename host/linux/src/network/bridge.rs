@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{Seek, Write},
     net::{IpAddr, Ipv4Addr},
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    slice,
 };
 
 use longshore_core::{
@@ -18,10 +21,13 @@ use rustix::{
 use super::{
     NetworkSettings,
     addresses::Pair,
-    check::{LOCKS, layout, lock_file, missing_nft, others_bridge, privilege},
+    check::{
+        LOCKS, Refusal, bridge_or_room, layout, lock_file, missing_nft, others_bridge, privilege, table_of,
+        waits_for_nobody,
+    },
     conntrack, forwarding,
     links::Link,
-    namespace::Namespace,
+    namespace::{self, Namespace},
     netlink::{Batch, Socket},
     nft::{Element, Ruleset, Transaction},
     rules::{MAPS, Scope, entries, host_port},
@@ -58,9 +64,11 @@ impl Bridge {
     /// Makes the bridge and the table, or takes over those that an agent before this one left.
     pub fn open(settings: &NetworkSettings) -> Result<Self> {
         privilege()?;
-        let lock = take_lock(&settings.bridge)?;
         let scope = layout(settings)?;
-        let links = Socket::route().map_err(because("netlink"))?;
+        let mut links = Socket::route().map_err(because("netlink"))?;
+        let lock = take_lock(&settings.bridge)?;
+        waits_for_nobody(&lock, settings, &mut links, &scope)?;
+        sign(&lock, settings)?;
         let nft = Socket::netfilter().map_err(missing_nft)?;
         let mut bridge = Self {
             scope,
@@ -78,9 +86,12 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Whether there is such a link: an agent before this one may have left networks on it.
+    /// Whether there is such a link or the table: an agent before this one may have left networks.
     pub fn exists(settings: &NetworkSettings) -> bool {
-        Socket::route().and_then(|mut links| links.link(&settings.bridge)).is_ok_and(|link| link.is_some())
+        let link = Socket::route().and_then(|mut links| links.link(&settings.bridge));
+        let table = table_of(&settings.bridge);
+        let has_table = || Socket::netfilter()?.chains().map(|chains| chains.iter().any(|chain| chain.table == table));
+        link.is_ok_and(|link| link.is_some()) || has_table().is_ok_and(|has| has)
     }
 
     /// The last segment that an agent before this one made, or the first.
@@ -175,6 +186,15 @@ impl Bridge {
 
     /// Links a namespace to its segment, unless it is.
     pub fn attach(&mut self, alloc: &str, inside: &mut Namespace) -> Result<()> {
+        match self.try_attach(alloc, inside) {
+            Err(error) if self.mend()?.is_empty() => Err(error),
+            // Somebody had removed the bridge, and nobody had looked since.
+            Err(_) => self.try_attach(alloc, inside),
+            attached => attached,
+        }
+    }
+
+    fn try_attach(&mut self, alloc: &str, inside: &mut Namespace) -> Result<()> {
         let Some(pair) = self.addresses(alloc) else { return Ok(()) };
         let segment = self.members.get(alloc).and_then(|member| self.segments.get(member.segment));
         segment.map_or(Ok(()), |segment| segment.attach(&mut self.links, alloc, pair, inside))
@@ -218,10 +238,10 @@ impl Bridge {
     /// once, for all together.
     pub fn remove(&mut self, allocs: &[&str]) -> Vec<Vec<HostError>> {
         let mut errors: Vec<Vec<HostError>> = vec![Vec::new(); allocs.len()];
-        if self.remove_known_entries(allocs).is_err() {
-            // Somebody took some of them away, or the kernel has no room for so many at once.
+        if self.remove_entries(allocs).is_err() {
+            // The kernel has no room for so many at once.
             for (alloc, errors) in allocs.iter().zip(&mut errors) {
-                let removed = self.remove_entries(alloc);
+                let removed = self.remove_entries(slice::from_ref(alloc));
                 errors.extend(removed.map_err(because(format_args!("the port map of allocation {alloc}"))).err());
             }
         }
@@ -245,25 +265,26 @@ impl Bridge {
         errors
     }
 
-    /// Removes the entries that allocations are known to have, if all of them are known, in one transaction.
-    fn remove_known_entries(&mut self, allocs: &[&str]) -> rustix::io::Result<()> {
+    /// Removes the entries of allocations in one transaction: those they are known to have, if all of them are known;
+    /// otherwise, or if somebody took some away, those that are there.
+    fn remove_entries(&mut self, allocs: &[&str]) -> rustix::io::Result<()> {
         let members: Option<Vec<_>> = allocs.iter().map(|alloc| self.members.get(*alloc)).collect();
-        let known: Vec<_> =
-            members.ok_or(Errno::NOENT)?.into_iter().flat_map(|member| member.entries.clone()).collect();
-        let mut transaction = Transaction::new();
-        change(&mut transaction, &self.scope.table, &known, &[]);
-        transaction.commit(&mut self.nft)
+        if let Some(members) = members {
+            let known: Vec<_> = members.into_iter().flat_map(|member| member.entries.clone()).collect();
+            match self.remove_all(&known) {
+                Err(Errno::NOENT) => {}
+                done => return done,
+            }
+        }
+        let owners: BTreeSet<&str> = allocs.iter().copied().collect();
+        let mut present = self.present()?;
+        present.retain(|(_, element)| owners.contains(element.owner.as_str()));
+        self.remove_all(&present)
     }
 
-    fn remove_entries(&mut self, alloc: &str) -> rustix::io::Result<()> {
-        match self.remove_known_entries(&[alloc]) {
-            Err(Errno::NOENT) => {}
-            done => return done,
-        }
-        let present = self.present()?;
-        let left: Vec<_> = present.into_iter().filter(|(_, element)| element.owner == alloc).collect();
+    fn remove_all(&mut self, entries: &[(usize, Element)]) -> rustix::io::Result<()> {
         let mut transaction = Transaction::new();
-        change(&mut transaction, &self.scope.table, &left, &[]);
+        change(&mut transaction, &self.scope.table, entries, &[]);
         transaction.commit(&mut self.nft)
     }
 
@@ -299,7 +320,9 @@ impl Bridge {
 
     /// Looks whether the bridge and the table are as they should be, and makes them so; answers what was restored.
     pub fn repair(&mut self) -> Result<Vec<String>> {
-        let mut told = Vec::new();
+        let mended = self.mend()?.into_iter();
+        let mut told: Vec<_> =
+            mended.map(|name| format!("bridge {name} was not as it should be and was restored")).collect();
         let generation = self.nft.generation().map_err(missing_nft)?;
         if generation != self.generation {
             if self.is_damaged().map_err(missing_nft)? {
@@ -311,6 +334,35 @@ impl Bridge {
             }
         }
         Ok(told)
+    }
+
+    /// Makes bridges anew that somebody removed, or took the addresses of, and links their allocations to them. Answers
+    /// their names.
+    fn mend(&mut self) -> Result<Vec<String>> {
+        let addresses = self.links.all_addresses().map_err(because("the machine's addresses"))?;
+        let mut mended = Vec::new();
+        for (number, segment) in self.segments.iter_mut().enumerate() {
+            if segment.is_whole(&self.links, &addresses) {
+                continue;
+            }
+            segment.reopen(&mut self.links, &self.scope, number as u32)?;
+            for (alloc, member) in self.members.iter().filter(|(_, member)| member.segment == number) {
+                let pair = segment.places.at(member.place);
+                let attached = namespace::open(&namespace::pin_of(alloc))
+                    .and_then(|mut inside| segment.attach(&mut self.links, alloc, pair, &mut inside));
+                if let Err(error) = attached {
+                    tracing::warn!(alloc, %error, "an allocation could not be linked to its bridge again");
+                }
+            }
+            mended.push(segment.bridge.clone());
+        }
+        Ok(mended)
+    }
+
+    /// Whether it is there, or could be again.
+    pub fn openable(&mut self) -> Result<(), Refusal> {
+        (0..self.segments.len())
+            .try_for_each(|number| bridge_or_room(&mut self.links, &self.scope, number as u32).map(drop))
     }
 
     fn is_damaged(&mut self) -> rustix::io::Result<bool> {
@@ -370,16 +422,28 @@ impl Bridge {
         conntrack::forget_if(&mut self.nft, |flow| flow.missed(&mapped, is_inside, &own))
     }
 
+    /// Whether nothing hangs on it, be it of ours or of others.
+    pub fn is_idle(&mut self) -> Result<bool> {
+        let links = self.links.links().map_err(because("the bridge's ports"))?;
+        let bridges: BTreeSet<u32> = self.segments.iter().map(|segment| segment.index).collect();
+        Ok(self.members.is_empty() && links.iter().all(|link| !bridges.contains(&link.master)))
+    }
+
     /// Removes the bridge, the table and all that hangs on them.
     pub fn demolish(mut self) -> Result<()> {
         let mut transaction = Transaction::new();
+        // Made first: somebody may have removed it.
+        transaction.table(&self.scope.table);
         transaction.delete_table(&self.scope.table);
         forwarding::leave_docker(&mut self.nft, &self.scope, &mut transaction).map_err(missing_nft)?;
         transaction.commit(&mut self.nft).map_err(missing_nft)?;
         let mut batch = Batch::new();
         batch.delete_links(self.scope.bridges.iter().cloned());
         let answer = self.links.transact(&batch).and_then(|answer| answer.check(&[Errno::NODEV]));
-        answer.map_err(because(&self.scope.bridge))
+        answer.map_err(because(&self.scope.bridge))?;
+        // While it is still locked: see `take_lock`.
+        let lock = lock_file(&self.scope.bridge);
+        fs::remove_file(&lock).map_err(because(lock.display()))
     }
 }
 
@@ -401,13 +465,31 @@ fn change(transaction: &mut Transaction, table: &str, gone: &[(usize, Element)],
     }
 }
 
+/// Writes down whose the bridge is.
+fn sign(mut lock: &fs::File, settings: &NetworkSettings) -> Result<()> {
+    let mut write = || {
+        lock.set_len(0)?;
+        lock.rewind()?;
+        lock.write_all(settings.owner.as_os_str().as_bytes())
+    };
+    write().map_err(because(lock_file(&settings.bridge).display()))
+}
+
 fn take_lock(bridge: &str) -> Result<fs::File> {
     let path = lock_file(bridge);
     fs::create_dir_all(LOCKS).map_err(because(LOCKS))?;
-    let file = fs::File::create(&path).map_err(because(path.display()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-        Errno::WOULDBLOCK => others_bridge(bridge).into(),
-        error => because(path.display())(error),
-    })?;
-    Ok(file)
+    loop {
+        let mut options = fs::File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(because(path.display()))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            Errno::WOULDBLOCK => others_bridge(bridge).into(),
+            error => because(path.display())(error),
+        })?;
+        // Whoever had it may have removed it meanwhile: another file of this name is another lock.
+        let locked = file.metadata().map_err(because(path.display()))?.ino();
+        if fs::metadata(&path).is_ok_and(|there| there.ino() == locked) {
+            return Ok(file);
+        }
+    }
 }

@@ -1,7 +1,11 @@
 //! What on this machine stands in the way of networks of allocations, found without making anything.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     fs,
+    io::Read,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -64,16 +68,21 @@ pub(super) fn layout(settings: &NetworkSettings) -> Result<Scope> {
         ))
     })?;
     let bridge = settings.bridge.clone();
-    Ok(Scope { table: format!("longshore_{bridge}"), bridge, subnets, bridges: Vec::new() })
+    Ok(Scope { table: table_of(&bridge), bridge, subnets, bridges: Vec::new() })
+}
+
+/// The name of the table of a bridge's rules.
+pub(super) fn table_of(bridge: &str) -> String {
+    format!("longshore_{bridge}")
 }
 
 /// Whether a bridge could be opened: everything [`Bridge::open`](super::bridge::Bridge::open) asks, and a
 /// transaction that ends as it began.
 pub(super) fn openable(settings: &NetworkSettings) -> Result<(), Refusal> {
     privilege()?;
-    unlocked(&settings.bridge)?;
     let scope = layout(settings)?;
     let mut links = Socket::route().map_err(because("netlink"))?;
+    unlocked(settings, &mut links, &scope)?;
     bridge_or_room(&mut links, &scope, 0)?;
     let mut nft = Socket::netfilter().map_err(missing_nft)?;
     let bridges = vec![scope.bridge.clone()];
@@ -122,12 +131,39 @@ pub(super) fn others_bridge(bridge: &str) -> Refusal {
     )
 }
 
-fn unlocked(bridge: &str) -> Result<(), Refusal> {
-    let Ok(file) = fs::File::open(lock_file(bridge)) else { return Ok(()) };
+fn unlocked(settings: &NetworkSettings, links: &mut Socket, scope: &Scope) -> Result<(), Refusal> {
+    let Ok(file) = fs::File::open(lock_file(&settings.bridge)) else { return Ok(()) };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => Err(others_bridge(bridge)),
-        _ => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(others_bridge(&settings.bridge)),
+        _ => waits_for_nobody(&file, settings, links, scope),
     }
+}
+
+/// Refuses a bridge with networks of another agent that does not run now, and will find them again when it does.
+pub(super) fn waits_for_nobody(
+    mut lock: &fs::File,
+    settings: &NetworkSettings,
+    links: &mut Socket,
+    scope: &Scope,
+) -> Result<(), Refusal> {
+    let mut owner = Vec::new();
+    lock.read_to_end(&mut owner).map_err(because(lock_file(&settings.bridge).display()))?;
+    let owner = Path::new(OsStr::from_bytes(&owner));
+    if owner.as_os_str().is_empty() || owner == settings.owner || !owner.exists() {
+        return Ok(());
+    }
+    let all = links.links().map_err(because("the bridge's ports"))?;
+    let names: BTreeSet<_> = (0..scope.subnets.segments()).map(|number| scope.bridge_of(number)).collect();
+    let bridges: BTreeSet<_> = all.iter().filter(|link| names.contains(&link.name)).map(|link| link.index).collect();
+    if all.iter().all(|link| !bridges.contains(&link.master)) {
+        return Ok(());
+    }
+    let bridge = &settings.bridge;
+    Err(Refusal::new(
+        HostError::Conflict,
+        format!("allocations of the agent in {}, which does not run now, are on bridge {bridge:?}", owner.display()),
+        "start it and stop them, or give this one its own bridge_network_name and bridge_network_subnet",
+    ))
 }
 
 /// A segment's bridge if it is there and ours; none if it is not there and could be.
@@ -137,8 +173,7 @@ pub(super) fn bridge_or_room(links: &mut Socket, scope: &Scope, segment: u32) ->
         // The first one is on the way to the whole subnet.
         return if segment == 0 { free_routes(links, scope).map(|()| None) } else { Ok(None) };
     };
-    let gateway = Places::new(scope.subnets.segment(segment)).gateway();
-    if link.kind == "bridge" && link.mac == gateway.mac() {
+    if is_ours(&link, scope, segment) {
         return Ok(Some(link));
     }
     let kind = if link.kind.is_empty() { "network device" } else { &link.kind };
@@ -149,13 +184,24 @@ pub(super) fn bridge_or_room(links: &mut Socket, scope: &Scope, segment: u32) ->
     ))
 }
 
-/// Refuses a subnet that the machine reaches some other way.
+/// Whether a link is a segment's bridge: its hardware address follows from the subnet.
+fn is_ours(link: &Link, scope: &Scope, segment: u32) -> bool {
+    link.kind == "bridge" && link.mac == Places::new(scope.subnets.segment(segment)).gateway().mac()
+}
+
+/// Refuses a subnet that the machine reaches some other way than by the bridges of its further segments.
 fn free_routes(links: &mut Socket, scope: &Scope) -> Result<(), Refusal> {
     let routes = links.routes().map_err(because("the routing table"))?;
     let overlaps = |one: IpNet, other: IpNet| one.contains(&other) || other.contains(&one);
+    let mut further = BTreeSet::new();
+    for segment in 1..scope.subnets.segments() {
+        let link = links.link(&scope.bridge_of(segment)).map_err(because("the bridges"))?;
+        further.extend(link.filter(|link| is_ours(link, scope, segment)).map(|link| link.index));
+    }
     for subnet in scope.subnets.iter() {
-        let other = routes.iter().find(|route| route.destination.is_some_and(|net| overlaps(net, subnet)));
-        let Some((route, destination)) = other.and_then(|route| Some((route, route.destination?))) else { continue };
+        let others = routes.iter().filter(|route| !further.contains(&route.interface));
+        let mut others = others.filter_map(|route| Some((route, route.destination?)));
+        let Some((route, destination)) = others.find(|(_, net)| overlaps(*net, subnet)) else { continue };
         let all = links.links().unwrap_or_default();
         let name = all.iter().find(|link| link.index == route.interface).map_or("another interface", |link| &link.name);
         return Err(Refusal::new(

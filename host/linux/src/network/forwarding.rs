@@ -8,7 +8,7 @@ use rustix::io;
 
 use super::{
     netlink::Socket,
-    nft::{Chain, Hook, Rule, Ruleset, Transaction, Verdict, table_family},
+    nft::{Chain, Hook, Known, Rule, Ruleset, Transaction, Verdict, table_family},
     rules::Scope,
 };
 use crate::failure::because;
@@ -79,7 +79,14 @@ pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<Ob
         table_family::IPV6 => scope.subnets.six.is_some(),
         _ => false,
     };
-    let told = dropping.filter(|chain| concerns(chain) && !ours(chain) && !passed(chain)).map(|chain| {
+    let others: Vec<_> = dropping.filter(|chain| concerns(chain) && !ours(chain) && !passed(chain)).collect();
+    let mut in_the_way = Vec::new();
+    for chain in others {
+        if !lets_pass(&socket.rules(chain.family, &chain.table)?, chain, scope) {
+            in_the_way.push(chain);
+        }
+    }
+    let told = in_the_way.into_iter().map(|chain| {
         let family = match chain.family {
             table_family::IPV4 => "ip",
             table_family::IPV6 => "ip6",
@@ -98,6 +105,15 @@ pub(super) fn obstacles(socket: &mut Socket, scope: &Scope) -> io::Result<Vec<Ob
         }
     });
     Ok(told.collect())
+}
+
+/// Whether somebody has followed the advice: what comes and leaves by the bridges, all there may be, is let pass.
+fn lets_pass(rules: &[Known], chain: &Chain, scope: &Scope) -> bool {
+    let accepted: Vec<_> =
+        rules.iter().filter(|rule| rule.chain == chain.name).filter_map(|rule| rule.accepts.as_ref()).collect();
+    let passes = |bridge: &str, incoming| accepted.iter().any(|way| way.incoming == incoming && way.is_of(bridge));
+    let mut bridges = (0..scope.subnets.segments()).map(|number| scope.bridge_of(number));
+    bridges.all(|bridge| passes(&bridge, true) && passes(&bridge, false))
 }
 
 fn has_docker(chains: &[Chain], family: u8) -> bool {

@@ -18,8 +18,10 @@
 //! making nothing. Everything is derived from the kernel and from what the agent's journal says
 //! ([`Networks::reconcile`]); the table is written in transactions, so no packet ever sees half of it.
 //!
-//! One bridge belongs to one agent, which a lock ensures. It is opened when it is first needed: an agent whose jobs
-//! are all in the host's network never touches the machine's.
+//! One bridge belongs to one agent, which a lock ensures; where allocations outlive the agent, the lock's file says whose
+//! they are. It is opened when it is first needed: an agent whose jobs
+//! are all in the host's network never touches the machine's. One that ends while no allocation has a network takes
+//! the bridge and the table away with it.
 
 mod addresses;
 mod bridge;
@@ -40,7 +42,7 @@ mod state;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -81,6 +83,8 @@ pub struct NetworkSettings {
     pub host_ip: IpAddr,
     /// Networks made by plugins.
     pub cni: CniSettings,
+    /// Where the agent's journal is: whose the bridge is while no agent runs.
+    pub owner: PathBuf,
 }
 
 /// Nomad's bridge and subnet.
@@ -92,6 +96,7 @@ impl Default for NetworkSettings {
             subnet_ipv6: None,
             host_ip: crate::ports::default_host_ip(),
             cni: CniSettings::default(),
+            owner: PathBuf::new(),
         }
     }
 }
@@ -133,13 +138,6 @@ impl KernelNetworks {
             containers,
             ports,
         }
-    }
-
-    /// Removes the bridge and the table, for a machine that shall have no trace of us. Networks of allocations must
-    /// be gone.
-    pub async fn demolish(&self) -> Result<()> {
-        let inner = self.inner.clone();
-        blocking(move || lock(&inner.state).bridge.take().map_or(Ok(()), Bridge::demolish)).await
     }
 
     /// The network of the caller's allocation as it is when it is attached.
@@ -188,9 +186,12 @@ impl Inner {
 
     fn destroy(&self, alloc: &AllocId) -> Result<()> {
         check_id(alloc)?;
-        let by_plugins = {
+        // Plugins of others may be at it for long: who has none need not wait for them.
+        let by_plugins = if cni::may_have(&self.settings.cni, &alloc.0) {
             let _turn = lock(&self.plugins);
             cni::destroy(&self.settings.cni, &alloc.0)
+        } else {
+            Ok(())
         };
         let results = [by_plugins, self.leave(alloc)];
         all(&results.into_iter().filter_map(Result::err).collect::<Vec<_>>())
@@ -336,6 +337,10 @@ impl Networks for KernelNetworks {
 
     async fn repair(&self) -> Result<Vec<String>> {
         self.with(|_, state| state.bridge.as_mut().map_or(Ok(Vec::new()), Bridge::repair)).await
+    }
+
+    async fn retire(&self) -> Result<()> {
+        self.with(|settings, state| state.retire(settings)).await
     }
 
     async fn obstacles(&self) -> Vec<Obstacle> {

@@ -1,6 +1,6 @@
 //! A segment of the network: one bridge, its part of the subnets, and the pairs of links that hang on it.
 
-use std::{fs, os::fd::AsFd};
+use std::{fs, net::IpAddr, os::fd::AsFd};
 
 use longshore_core::error::{HostError, Result};
 use rustix::io::Errno;
@@ -55,6 +55,19 @@ impl Segment {
         links.transact(&batch).and_then(|answer| answer.check(&[])).map_err(failed())?;
         forwarding::switch_on(scope, &bridge)?;
         Ok(Self { bridge, index, mtu, places })
+    }
+
+    /// Whether the bridge is the one that was opened, with all its addresses.
+    pub fn is_whole(&self, links: &Socket, addresses: &[(u32, IpAddr)]) -> bool {
+        let is_there = links.index(&self.bridge).is_ok_and(|index| index == self.index);
+        is_there && self.places.gateway().iter().all(|address| addresses.contains(&(self.index, address)))
+    }
+
+    /// Makes the bridge anew.
+    pub fn reopen(&mut self, links: &mut Socket, scope: &Scope, number: u32) -> Result<()> {
+        let Self { index, mtu, .. } = Self::open(links, scope, number)?;
+        (self.index, self.mtu) = (index, mtu);
+        Ok(())
     }
 
     /// Links a namespace to the bridge, unless it is.

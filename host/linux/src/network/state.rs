@@ -22,6 +22,9 @@ use super::{
     spares::Spares,
 };
 
+/// The mode whose networks hang on our bridge.
+const BRIDGE: &str = "bridge";
+
 /// What this agent has of the machine.
 #[derive(Default)]
 pub(super) struct State {
@@ -43,8 +46,27 @@ impl State {
     }
 
     /// Whether there is a bridge or one can be made, making none.
-    pub fn openable(&self, settings: &NetworkSettings) -> Result<(), Refusal> {
-        if self.bridge.is_some() { Ok(()) } else { check::openable(settings) }
+    pub fn openable(&mut self, settings: &NetworkSettings) -> Result<(), Refusal> {
+        self.bridge.as_mut().map_or_else(|| check::openable(settings), Bridge::openable)
+    }
+
+    /// Removes the bridge and the table, unless an allocation or somebody else hangs on them.
+    pub fn retire(&mut self, settings: &NetworkSettings) -> Result<()> {
+        if self.networks.values().any(|network| network.mode == BRIDGE) {
+            return Ok(());
+        }
+        let bridge = match self.bridge.take() {
+            // An agent before this one may have left them when this one could not have the bridge.
+            None if Bridge::exists(settings) => match Bridge::open(settings) {
+                // Not this one's either.
+                Err(HostError::Conflict(_) | HostError::Unavailable(_)) => return Ok(()),
+                opened => opened?,
+            },
+            None => return Ok(()),
+            Some(bridge) => bridge,
+        };
+        let bridge = self.bridge.insert(bridge);
+        if bridge.is_idle()? { self.bridge.take().map_or(Ok(()), Bridge::demolish) } else { Ok(()) }
     }
 
     pub fn create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
@@ -72,7 +94,7 @@ impl State {
 
     fn try_create(&mut self, settings: &NetworkSettings, plan: &NetworkPlan) -> Result<Network> {
         let is_bridge = match plan.mode.as_str() {
-            "bridge" => true,
+            BRIDGE => true,
             "none" => false,
             other => return Err(no_such_mode(other)),
         };
@@ -127,8 +149,20 @@ impl State {
 
     /// Takes links, addresses and maps away; answers the errors of each.
     fn unhook(&mut self, allocs: &[AllocId]) -> Vec<Vec<HostError>> {
-        let names: Vec<&str> = allocs.iter().map(|alloc| alloc.0.as_str()).collect();
-        self.bridge.as_mut().map_or_else(|| vec![Vec::new(); allocs.len()], |bridge| bridge.remove(&names))
+        let mut errors = vec![Vec::new(); allocs.len()];
+        let Some(bridge) = &mut self.bridge else { return errors };
+        // Of networks that are not known there may be remains.
+        let bridged = |alloc: &AllocId| self.networks.get(alloc).is_none_or(|network| network.mode == BRIDGE);
+        let (names, errors_of): (Vec<&str>, Vec<_>) = allocs
+            .iter()
+            .zip(&mut errors)
+            .filter(|(alloc, _)| bridged(alloc))
+            .map(|(alloc, of)| (alloc.0.as_str(), of))
+            .unzip();
+        if !names.is_empty() {
+            bridge.remove(&names).into_iter().zip(errors_of).for_each(|(found, of)| *of = found);
+        }
+        errors
     }
 
     pub fn reconcile(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Vec<Result<Network>> {
@@ -140,7 +174,7 @@ impl State {
 
     /// Gives known allocations their places before others get new ones, and removes what is nobody's.
     fn take_over(&mut self, settings: &NetworkSettings, plans: &[NetworkPlan]) -> Result<()> {
-        let bridged: Vec<_> = plans.iter().filter(|plan| plan.mode == "bridge").collect();
+        let bridged: Vec<_> = plans.iter().filter(|plan| plan.mode == BRIDGE).collect();
         if bridged.is_empty() && !Bridge::exists(settings) {
             return Ok(());
         }

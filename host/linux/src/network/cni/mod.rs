@@ -110,17 +110,22 @@ pub(super) fn destroy(settings: &CniSettings, alloc: &str) -> Result<()> {
     records.remove(alloc)
 }
 
+/// Whether an allocation has, or may have, a network that plugins made.
+pub(super) fn may_have(settings: &CniSettings, alloc: &str) -> bool {
+    Records::new(&settings.state_dir).has(alloc)
+}
+
 /// Allocations that have, or may have, a network of ours.
 pub(super) fn allocations(settings: &CniSettings) -> Vec<String> {
     Records::new(&settings.state_dir).allocations()
 }
 
 fn configuring(error: HostError) -> HostError {
-    let text = format!("failed to configure network: {error}");
-    match error {
-        HostError::Invalid(_) => HostError::Invalid(text),
-        HostError::Timeout(_) => HostError::Timeout(text),
-        _ => HostError::Other(text),
+    let text = |why: &dyn std::fmt::Display| format!("failed to configure network: {why}");
+    match &error {
+        HostError::Invalid(why) => HostError::Invalid(text(why)),
+        HostError::Timeout(why) => HostError::Timeout(text(why)),
+        _ => HostError::Other(text(&error)),
     }
 }
 

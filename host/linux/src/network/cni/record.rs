@@ -50,6 +50,11 @@ impl<'a> Records<'a> {
         self.0.join(format!("{alloc}.json"))
     }
 
+    /// Whether an allocation has one, be it readable or not.
+    pub fn has(&self, alloc: &str) -> bool {
+        self.file(alloc).exists()
+    }
+
     /// An allocation's record, if it has one.
     pub fn read(&self, alloc: &str) -> Result<Option<Record>> {
         let file = self.file(alloc);

@@ -16,7 +16,7 @@ const WIDE: Register = 1;
 const VERDICT: Register = 0;
 
 /// Keys of `meta`.
-mod meta {
+pub(super) mod meta {
     pub const INTERFACE_IN: u32 = 6;
     pub const INTERFACE_OUT: u32 = 7;
     pub const FAMILY: u32 = 15;

@@ -7,7 +7,7 @@ mod read;
 
 pub(super) use expression::{ConnectionState, Rule, Verdict};
 pub(super) use objects::{Element, Hook, Map, Transaction, is_missing};
-pub(super) use read::{Chain, Ruleset};
+pub(super) use read::{Chain, Known, Ruleset};
 
 /// Families of tables.
 pub(super) mod table_family {

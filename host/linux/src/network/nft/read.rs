@@ -3,7 +3,9 @@
 use rustix::io::{Errno, Result};
 
 use super::{
-    GET_CHAIN, GET_ELEMENT, GET_GENERATION, GET_RULE, header,
+    GET_CHAIN, GET_ELEMENT, GET_GENERATION, GET_RULE,
+    expression::meta,
+    header,
     objects::{Element, comment},
     table_family,
 };
@@ -27,6 +29,26 @@ pub(in crate::network) struct Known {
     pub chain: String,
     pub handle: u64,
     pub comment: String,
+    /// What it lets pass, if that is all it is about: packets of an interface.
+    pub accepts: Option<Passage>,
+}
+
+/// Packets that come or leave by an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::network) struct Passage {
+    pub incoming: bool,
+    /// Its name with a NUL behind it, or how the names of several begin.
+    name: Vec<u8>,
+}
+
+impl Passage {
+    /// Whether it is that of an interface too.
+    pub fn is_of(&self, interface: &str) -> bool {
+        match self.name.iter().position(|byte| *byte == 0) {
+            Some(end) => self.name[..end] == *interface.as_bytes(),
+            None => interface.as_bytes().starts_with(&self.name),
+        }
+    }
 }
 
 /// Reads tables.
@@ -123,17 +145,55 @@ fn read_chain(payload: &[u8]) -> Chain {
 }
 
 fn read_rule(payload: &[u8]) -> (String, Known) {
-    let (mut table, mut rule) = (String::new(), Known { chain: String::new(), handle: 0, comment: String::new() });
+    let (mut table, mut rule) =
+        (String::new(), Known { chain: String::new(), handle: 0, comment: String::new(), accepts: None });
     for (kind, value) in attributes(payload.get(4..).unwrap_or_default()) {
         match kind {
             1 => table = text(value),
             2 => rule.chain = text(value),
             3 => rule.handle = value.try_into().map_or(0, u64::from_be_bytes),
+            4 => {
+                rule.comment = matched_comment(value).unwrap_or(rule.comment);
+                rule.accepts = accepted(value);
+            }
             7 => rule.comment = comment(value),
             _ => {}
         }
     }
     (table, rule)
+}
+
+/// The attribute of a number among others.
+fn part(list: &[u8], number: u16) -> Option<&[u8]> {
+    attributes(list).find(|(kind, _)| *kind == number).map(|(_, value)| value)
+}
+
+/// What the expressions of `iifname NAME accept` and `oifname NAME accept` let pass; none of any others.
+fn accepted(expressions: &[u8]) -> Option<Passage> {
+    const EQUAL: u32 = 0;
+    const ACCEPT: u32 = 1;
+    let all = attributes(expressions).map(|(_, one)| Some((text(part(one, 1)?), part(one, 2).unwrap_or_default())));
+    let all: Vec<_> = all.collect::<Option<Vec<_>>>()?.into_iter().filter(|(name, _)| name != "counter").collect();
+    let [(meta, key), (cmp, compared), (immediate, verdict)] = &all[..] else { return None };
+    let is_such = [meta.as_str(), cmp, immediate] == ["meta", "cmp", "immediate"]
+        && number(part(compared, 2)?) == EQUAL
+        && number(part(part(part(verdict, 2)?, 2)?, 1)?) == ACCEPT;
+    let incoming = match number(part(key, 2)?) {
+        meta::INTERFACE_IN => true,
+        meta::INTERFACE_OUT => false,
+        _ => return None,
+    };
+    let name = part(part(compared, 3)?, 1)?.to_vec();
+    is_such.then_some(Passage { incoming, name })
+}
+
+/// The comment in a rule's expressions: where `iptables-restore` leaves one that was beside them when `iptables-save`
+/// wrote the rules down.
+fn matched_comment(expressions: &[u8]) -> Option<String> {
+    let named = |attribute, name| part(attribute, 1).is_some_and(|found| text(found) == name);
+    let mut matches = attributes(expressions).filter(|(_, expression)| named(expression, "match"));
+    let data = matches.find_map(|(_, expression)| part(expression, 2).filter(|data| named(data, "comment")))?;
+    part(data, 3).map(text)
 }
 
 fn read_element(entry: &[u8]) -> Element {

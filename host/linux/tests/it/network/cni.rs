@@ -253,6 +253,7 @@ fn what_goes_wrong_is_one_clear_error_and_leaves_nothing() {
         let alloc = alloc_id();
         let said = create(&world, &networks, &planned(&alloc)).unwrap_err().to_string();
         assert!(said.contains(why) && said.contains("failed to configure network"), "{plugin}: {said}");
+        assert!(said.matches("timed out").count() <= 1, "{said}");
         gone(&dir, &alloc);
     }
     let sleeping = world.run(&["sh", "-c", "ps -eo args | grep '[s]leep 1234' || true"]);

@@ -1,12 +1,13 @@
 //! Machines on which it cannot work, and what is said of them.
 
 use longshore_core::{caller::AllocId, error::HostError, network::Networks};
+use longshore_linux::network::{KernelNetworks, NetworkSettings};
 
 use crate::support::until;
 
 use super::{
     ends,
-    world::{World, alloc_id, ip, plan},
+    world::{World, alloc_id, ip, plan, reached, serve},
 };
 
 fn refusal(world: &World) -> HostError {
@@ -48,6 +49,43 @@ fn a_bridge_belongs_to_one_agent() {
     until("the bridge can be had", || world.on_machine(async || second.ready("bridge").await).is_ok());
     world.on_machine(async || second.reconcile(&[]).await);
     ends(&world, second, &[]);
+}
+
+/// Allocations go on while their agent does not run: nobody else gets its bridge then.
+#[test]
+fn a_bridge_waits_for_its_agent() {
+    let world = World::new();
+    let [home, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let networks_of = |owner: &tempfile::TempDir| {
+        KernelNetworks::new(NetworkSettings { owner: owner.path().into(), ..world.settings.clone() }, None, None)
+    };
+    let (alloc, second_alloc) = (alloc_id(), alloc_id());
+    let planned = plan(&alloc, &[(20_080, 80)]);
+    world.create(&networks_of(&home), &planned);
+    serve(&alloc, "[::]:80");
+
+    let networks = networks_of(&other);
+    let refusal = || world.on_machine(async || networks.ready("bridge").await).map_err(|error| error.to_string());
+    let waits = "which does not run now";
+    until("the lock is free", || refusal().is_err_and(|why| why.contains(waits)));
+    assert!(refusal().unwrap_err().contains(&home.path().display().to_string()));
+    assert_eq!(world.on_machine(async || networks.reconcile(&[]).await), []);
+    let made = world.on_machine(async || networks.create(&plan(&second_alloc, &[])).await);
+    assert!(made.unwrap_err().to_string().contains(waits));
+    world.on_machine(async || networks.retire().await).unwrap();
+    reached(&world.outside, "192.0.2.1:20080");
+
+    let own = networks_of(&home);
+    until("the lock is free", || world.on_machine(async || own.ready("bridge").await).is_ok());
+    world.on_machine(async || own.reconcile(std::slice::from_ref(&planned)).await).pop().unwrap().unwrap();
+    reached(&world.outside, "192.0.2.1:20080");
+    drop(own);
+    // Nobody can find them again.
+    home.close().unwrap();
+    until("the bridge can be had", || refusal().is_ok());
+    world.on_machine(async || networks.reconcile(&[]).await);
+    assert!(!std::path::Path::new("/run/netns").join(&alloc).exists());
+    ends(&world, networks, &[]);
 }
 
 /// To ask whether a network could be made makes nothing.

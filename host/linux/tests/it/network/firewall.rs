@@ -49,12 +49,17 @@ fn docker_drops_what_is_forwarded() {
     let plans = [plan(&alloc, &[(20_080, 80)])];
     world.on_machine(async || networks.reconcile(&plans).await).pop().unwrap().unwrap();
     assert_eq!(world.run(&["iptables", "-S", "DOCKER-USER"]), expected);
+    // What is written down and loaded again has its comments elsewhere.
+    world.run(&["sh", "-c", "iptables-save | iptables-restore"]);
+    assert_eq!(world.on_machine(async || networks.repair().await), Ok(vec![]));
+    assert_eq!(world.run(&["iptables", "-S", "DOCKER-USER"]), expected);
     // Docker starts anew and flushes its chain.
     world.run(&["iptables", "-F", "DOCKER-USER"]);
     shut(&world.outside, "192.0.2.1:20080");
     let told = world.on_machine(async || networks.repair().await).unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     reached(&world.outside, "192.0.2.1:20080");
+    world.run(&["sh", "-c", "iptables-save | iptables-restore"]);
     ends(&world, networks, &[&alloc]);
     assert_eq!(world.run(&["iptables", "-S", "DOCKER-USER"]), "-N DOCKER-USER\n");
 }
@@ -220,8 +225,22 @@ fn a_firewall_in_the_way_is_told_with_the_remedy() {
     let [obstacle] = &told[..] else { panic!("{told:?}") };
     assert!(obstacle.problem.contains("inet mine passing drops"), "{obstacle}");
     for command in obstacle.remedy.split("; ") {
-        world.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(world.on_machine(async || networks.obstacles().await).len(), 1, "before {command}");
+        world.run(&["sh", "-c", command]);
     }
     reached(&world.outside, "192.0.2.1:20080");
+    assert_eq!(world.on_machine(async || networks.obstacles().await), []);
+    // What is about other interfaces, or about more than that, does not let everything pass.
+    let bridge = &world.bridge;
+    for rule in
+        ["iifname up0 accept", "iifname BRIDGE tcp dport 80 accept", "iifname BRIDGE drop", "oifname BRIDGE accept"]
+    {
+        world.run(&["nft", "flush chain inet mine passing"]);
+        world.run(&["nft", "add rule inet mine passing oifname", &format!("{bridge}*"), "accept"]);
+        world.run(&["nft", &format!("add rule inet mine passing {}", rule.replace("BRIDGE", &format!("{bridge}*")))]);
+        assert_eq!(world.on_machine(async || networks.obstacles().await).len(), 1, "{rule}");
+    }
+    world.run(&["nft", &format!("add rule inet mine passing iifname {bridge}* counter accept")]);
+    assert_eq!(world.on_machine(async || networks.obstacles().await), []);
     ends(&world, networks, &[&alloc]);
 }

@@ -6,6 +6,7 @@ mod drivers;
 mod faults;
 mod firewall;
 mod scale;
+mod shared;
 mod storm;
 mod world;
 
@@ -328,7 +329,7 @@ fn ends(world: &World, networks: longshore_linux::network::KernelNetworks, alloc
     assert_eq!(world.ports_of_bridge(), Vec::<String>::new());
     let table = world.table();
     assert!(!table.contains("elements"), "{table}");
-    world.on_machine(async || networks.demolish().await).unwrap();
+    world.on_machine(async || networks.retire().await).unwrap();
     let left = world.run(&["nft", "list", "tables"]);
     assert!(!left.contains("longshore"), "{left}");
 }
