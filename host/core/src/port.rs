@@ -1,6 +1,9 @@
 //! Host ports, truly held from reservation to release.
 
-use std::{net::SocketAddr, ops::RangeInclusive};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -48,6 +51,24 @@ pub struct Port {
     pub task_port: u16,
     /// Protocols.
     pub protocol: Protocol,
+    /// Whether a `host_network` was named for it: it answers at that one's address alone then.
+    #[serde(default)]
+    pub is_named: bool,
+}
+
+impl Port {
+    /// The one address it answers at; none if it answers at all addresses of this machine, as ports at the default one do.
+    pub fn only_at(&self, default: IpAddr) -> Option<IpAddr> {
+        let ip = self.host_ip.parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified());
+        ip.filter(|ip| self.is_named || *ip != default)
+    }
+}
+
+impl PortRequest {
+    /// The `host_network` it names, if that is not the default one.
+    pub fn named(&self) -> Option<&str> {
+        self.host_network.as_deref().filter(|name| !matches!(*name, "" | "default"))
+    }
 }
 
 /// Host ports.

@@ -68,6 +68,7 @@ impl FakePorts {
             host_port: number,
             task_port: request.to.unwrap_or(number),
             protocol: request.protocol.clone(),
+            is_named: false,
         };
         held.insert(number, (alloc.clone(), port.clone()));
         Ok(port)

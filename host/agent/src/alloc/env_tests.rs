@@ -20,7 +20,7 @@ fn dirs() -> TaskDirs {
 }
 
 fn port(label: &str, ip: &str, host_port: u16, task_port: u16) -> Port {
-    Port { label: label.into(), host_ip: ip.into(), host_port, task_port, protocol: Protocol::Both }
+    Port { label: label.into(), host_ip: ip.into(), host_port, task_port, protocol: Protocol::Both, is_named: false }
 }
 
 fn network(labels: &[&str]) -> Network {

@@ -81,6 +81,7 @@ pub(crate) fn unreserved(group: &TaskGroup, config: &AgentConfig, backend: Optio
             host_port: port.value,
             task_port: u16::try_from(port.to).ok().filter(|to| *to > 0).unwrap_or(port.value),
             protocol: protocol(&port),
+            is_named: request(&port).named().is_some(),
             label: port.label,
         })
         .collect()
@@ -146,6 +147,7 @@ mod tests {
             host_port,
             task_port: host_port,
             protocol: Protocol::Both,
+            is_named: false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::{
     docker::Image,
-    harness::{Station, eventually, fetch, run},
+    harness::{Station, answers, eventually, fetch, run},
 };
 
 /// An agent whose bridge no other test has. Removed with it.
@@ -526,6 +526,31 @@ fn a_network_of_the_operators_plugins() {
     });
     let said = net.station.cli(&["job", "run", &net.station.job("again", &page("again", "cni/mine"))]);
     assert!(said.err.contains("no CNI network config found in"), "{}{}", said.out, said.err);
+}
+
+/// A port at the default address answers at all of this machine's; one of a `host_network` that has it does not.
+#[test]
+fn a_port_of_a_host_network_answers_there_alone() {
+    let mut net = Net::start(19);
+    let own = net.station.address(&net.station.run_job("own", &page("own", "bridge")), "http");
+    let (ip, number) = own.rsplit_once(':').unwrap();
+    fetch(&own);
+    assert!(answers(&format!("127.0.0.1:{number}")));
+    net.station.cli(&["job", "stop", "own"]).ok();
+    net.station.end();
+
+    let block = format!("host_network \"public\" {{\n  cidr = \"{ip}/32\"\n}}\n");
+    let mut net = Net::configured(20, "", &block);
+    net.station.launch();
+    let job = page("named", "bridge").replace("to = 8080", "to = 8080\n host_network = \"public\"");
+    let alloc = net.station.run_job("named", &job);
+    let named = net.station.address(&alloc, "http");
+    let (same, number) = named.rsplit_once(':').unwrap();
+    assert_eq!(same, ip);
+    fetch(&named);
+    let elsewhere = ["127.0.0.1", "[::1]"].map(|ip| answers(&format!("{ip}:{number}")));
+    assert_eq!(elsewhere, [false, false], "{}", net.table());
+    net.ends("named", &alloc);
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn scope() -> TaskScope {
         host_port: number,
         task_port: 80,
         protocol,
+        is_named: false,
     };
     TaskScope {
         id: TaskId { alloc: AllocId("a1".into()), task: "web".into() },

@@ -125,7 +125,7 @@ impl Scope {
 pub(super) fn entries(owner: &str, ports: &[Port], to: Pair, wildcard: IpAddr) -> Vec<(usize, Element)> {
     let mut entries = Vec::new();
     for port in ports {
-        let at = port.host_ip.parse().ok().filter(|ip: &IpAddr| *ip != wildcard && !ip.is_unspecified());
+        let at = port.only_at(wildcard);
         for address in to.iter() {
             let map = match (address, at) {
                 (IpAddr::V4(_), None) => 0,
@@ -188,7 +188,14 @@ mod tests {
     use super::*;
 
     fn port(host_ip: &str, protocol: Protocol) -> Port {
-        Port { label: "http".into(), host_ip: host_ip.into(), host_port: 0x5000, task_port: 80, protocol }
+        Port {
+            label: "http".into(),
+            host_ip: host_ip.into(),
+            host_port: 0x5000,
+            task_port: 80,
+            protocol,
+            is_named: false,
+        }
     }
 
     #[test]
@@ -204,6 +211,7 @@ mod tests {
             (port("2001:db8::9", Protocol::Udp), both, &[3]),
             (port("2001:db8::9", Protocol::Udp), four, &[]),
             (port("0.0.0.0", Protocol::Tcp), four, &[0]),
+            (Port { is_named: true, ..port("192.0.2.1", Protocol::Tcp) }, four, &[1]),
         ] {
             assert_eq!(maps(given.clone(), to), expected, "{given:?}");
         }

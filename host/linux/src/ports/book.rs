@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     ops::RangeInclusive,
     os::fd::OwnedFd,
     time::Instant,
@@ -106,6 +106,7 @@ impl Book {
             host_port: number,
             task_port: request.to.unwrap_or(number),
             protocol: request.protocol.clone(),
+            is_named: request.named().is_some(),
         };
         // One that is reserved for tasks that run is theirs to bind at once.
         let sockets = if self.lent.contains(alloc) { Vec::new() } else { sockets };
@@ -215,8 +216,7 @@ impl Book {
     pub fn lead(&mut self, alloc: &AllocId, label: &str, to: SocketAddr) -> Result<()> {
         let host_ip = self.settings.host_ip;
         let Some(entry) = self.entry_mut(alloc, label) else { return Ok(()) };
-        let everywhere = entry.port.host_ip.parse().is_ok_and(|ip: IpAddr| ip == host_ip || ip.is_unspecified());
-        if !everywhere || entry.sockets.is_empty() {
+        if entry.port.only_at(host_ip).is_some() || entry.sockets.is_empty() {
             return Ok(());
         }
         let number = entry.port.host_port;
@@ -337,14 +337,14 @@ impl Book {
 
     /// The address of a port by its `host_network`.
     pub fn host_ip(&self, request: &PortRequest) -> Result<String> {
-        let ip = match request.host_network.as_deref() {
-            None | Some("" | "default") => Some(&self.settings.host_ip),
+        let ip = match request.named() {
+            None => Some(&self.settings.host_ip),
             Some(name) => self.settings.host_networks.get(name).map(|network| &network.address),
         };
         ip.map(ToString::to_string).ok_or_else(|| {
             let known: Vec<_> = self.settings.host_networks.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            let (label, name) = (&request.label, request.host_network.as_deref().unwrap_or_default());
+            let (label, name) = (&request.label, request.named().unwrap_or_default());
             HostError::Invalid(format!(
                 "port {label:?}: no addresses available for {name:?} network; the agent's configuration has: {known}"
             ))

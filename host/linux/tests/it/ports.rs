@@ -305,6 +305,7 @@ async fn a_restart_takes_back_what_is_free_and_tells_foreigners_from_tasks() {
         host_port: number,
         task_port: number,
         protocol: Protocol::Both,
+        is_named: false,
     };
     let (foreign, own) = (Listener::start(None), Listener::start(Some("a")));
     let free = free_number();

@@ -113,6 +113,7 @@ pub fn task(name: &str, does: &str) -> Task {
             host_port: 20_001,
             task_port: 80,
             protocol: Protocol::Both,
+            is_named: false,
         }],
         network: TaskNetwork { mode: "host".into(), namespace_path: None, holder_container: None, hostname: None },
         dns: None,

@@ -213,7 +213,6 @@ fn capabilities(plan: &NetworkPlan, host_ip: IpAddr) -> Map<String, Value> {
 
 /// A port's maps, one for each protocol. On the default address it answers on all of this machine's.
 fn mappings(port: &Port, host_ip: IpAddr) -> Vec<Value> {
-    let own = port.host_ip.parse().ok().filter(|ip: &IpAddr| *ip != host_ip && !ip.is_unspecified());
     let protocols: &[&str] = match port.protocol {
         Protocol::Tcp => &["tcp"],
         Protocol::Udp => &["udp"],
@@ -221,7 +220,7 @@ fn mappings(port: &Port, host_ip: IpAddr) -> Vec<Value> {
     };
     let mapping = |protocol: &&str| {
         let mut mapping = json!({"hostPort": port.host_port, "containerPort": port.task_port, "protocol": protocol});
-        if let Some(ip) = own {
+        if let Some(ip) = port.only_at(host_ip) {
             mapping["hostIP"] = ip.to_string().into();
         }
         mapping

@@ -92,6 +92,7 @@ async fn a_published_port_answers() {
         host_port: number,
         task_port: 80,
         protocol: Protocol::Both,
+        is_named: false,
     };
     scene.caller.task.as_mut().unwrap().ports.push(port);
     let mut spec = scene.shell("mkdir /www && echo hello > /www/index.html && exec httpd -f -p 80 -h /www");

@@ -132,6 +132,7 @@ pub fn plan(alloc: &str, ports: &[(u16, u16)]) -> NetworkPlan {
         host_port: *host_port,
         task_port: *task_port,
         protocol: Protocol::Both,
+        is_named: false,
     };
     NetworkPlan {
         alloc: AllocId(alloc.into()),
