@@ -18,8 +18,9 @@ use crate::source::Source;
 
 /// A job file in today's form, and what was changed, a line each.
 pub fn upgrade(name: &str, text: &str) -> Result<(String, Vec<String>), Diagnostics> {
-    let body = hcl::parse(&Source::new(name, text))?;
-    let mut upgrade = Upgrade { text, edits: Vec::new(), notes: Vec::new() };
+    let source = Source::new(name, text);
+    let body = hcl::parse(&source)?;
+    let mut upgrade = Upgrade { text: source.text(), edits: Vec::new(), notes: Vec::new() };
     upgrade.facts(&body);
     for job in body.get_blocks("job") {
         job.body.get_blocks("group").for_each(|group| upgrade.group(group));

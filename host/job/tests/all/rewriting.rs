@@ -6,7 +6,7 @@ use longshore_job::{ParseOptions, compose, format, parse_str, upgrade};
 fn formatting_keeps_everything_but_space() {
     let text = "job   \"j\"{\n\n\n# a comment\ngroup \"g\" {\ncount=2\n  long_name = 1 # why\n/* several\n   lines */\ntask \"t\" {\ndriver = \"docker\"\nconfig {\nargs = [\n\"a{\",\n  \"${x == \"}\" ? 1 : 2}\",\n]\n}\ntemplate {\ndata = <<EOF\n  {{ kept }}\n    as it is {\nEOF\n}\n}\n}\n}\n\n";
     let wrong = format("x", "job \"j\" {").unwrap_err().plain();
-    assert!(wrong.contains("Invalid syntax"), "{wrong}");
+    assert!(wrong.contains("Unclosed configuration block"), "{wrong}");
     let once = format("x", text).unwrap();
     insta::assert_snapshot!("formatted", once);
     assert_eq!(format("x", &once).unwrap(), once);
