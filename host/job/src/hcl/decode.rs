@@ -301,7 +301,11 @@ impl<'a> Decoder<'a> {
             }
             Shape::Free => {
                 self.map.note(&list, Some(place));
+                let before = self.errors;
                 let mut value = self.free(instance.body, scope, &list);
+                if self.errors > before {
+                    self.damaged.insert(list);
+                }
                 value.retain(|_, value| !value.is_null());
                 out.insert(spec.json.into(), Value::Object(value));
             }

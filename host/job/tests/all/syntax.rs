@@ -51,7 +51,7 @@ fn mistakes_are_named_at_their_place() {
         ("a = <<E\n${x[@]}\nE", "such as a shell, start it with \"$${\" instead of \"${\"."),
         ("a = <<E\n${#x}\nE", "3,3-4: Invalid character; This character is not used"),
         ("a = \"${}\"", "2,8-9: Invalid expression; Expected the start of an expression. If this is an embedded"),
-        ("group \"g\" {\n a = 1", "2,11-12: Unclosed configuration block; There is no closing brace"),
+        ("group \"g\" {\n a = 1", "1,9-10: Unclosed configuration block; There is no closing brace"),
         ("}", "3,1-2: Argument or block definition required; An argument or block definition is required here; there"),
     ] {
         let said = errors(&std::format!("job \"j\" {{\n{line}\n}}\n")).plain();

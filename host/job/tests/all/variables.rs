@@ -140,7 +140,7 @@ fn a_rule_looks_at_its_own_variable_and_at_nothing_else() {
         ("length([for y in [var.x] : y]) == 1", None),
         ("true", Some("The condition for variable \"x\" must refer to var.x")),
         ("length([for x in [1] : x]) == 1", Some("must refer to var.x")),
-        ("var.x > var.y", Some("test.hcl:4,22-27: Invalid reference in variable validation")),
+        ("var.x > var.y", Some("test.hcl:4,23-28: Invalid reference in variable validation")),
         ("var.x > local.y", Some("can only refer to the variable itself, using var.x.")),
         ("var[\"x\"] > 0", Some("Invalid reference in variable validation")),
     ] {
