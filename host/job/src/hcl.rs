@@ -15,6 +15,7 @@ mod functions;
 mod heredoc;
 mod json_body;
 mod locals;
+mod names;
 pub(crate) mod number;
 mod operators;
 mod quoted;

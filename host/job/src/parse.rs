@@ -75,12 +75,7 @@ impl Draft {
     /// Whether what stands at a JSON pointer is as it was written, so that a complaint about it is not owed to a
     /// mistake that is known.
     pub fn is_whole(&self, pointer: &str) -> bool {
-        let of_ports = ["/Networks/", "/Config/ports"].iter().any(|part| pointer.contains(part));
-        let concerns = |damaged: &String| {
-            damaged.ends_with("/Config") && pointer.starts_with(damaged.as_str())
-                || of_ports && damaged.contains("/Networks/")
-        };
-        is_sound(pointer, &self.damaged) && !self.damaged.iter().any(concerns)
+        is_whole(pointer, &self.damaged)
     }
 }
 
@@ -195,7 +190,7 @@ pub(crate) fn finish(document: Document) -> Result<Parsed, Rejected> {
     unfit.iter().for_each(|pointer| remove(&mut value, pointer));
     match canonical::complete(value) {
         Ok(job) => {
-            let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_sound(path, &damaged));
+            let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_whole(path, &damaged));
             let further = validate(&job);
             further.iter().filter(|item| sound(item)).cloned().for_each(|item| found.push(item));
             map.locate(&mut found);
@@ -231,10 +226,14 @@ fn nests_at_most(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Whether neither a value nor the block it stands in holds an error already.
-fn is_sound(path: &str, damaged: &Damaged) -> bool {
+/// Whether neither a value, nor the block it stands in, nor what it names holds an error already.
+fn is_whole(path: &str, damaged: &Damaged) -> bool {
     let block = path.rfind('/').map_or("", |end| &path[..end]);
-    !damaged.contains(path) && !damaged.contains(block)
+    let of_ports = ["/Networks/", "/Config/port"].iter().any(|part| path.contains(part));
+    let concerns = |damaged: &String| {
+        damaged.ends_with("/Config") && path.starts_with(damaged.as_str()) || of_ports && damaged.contains("/Networks/")
+    };
+    !damaged.contains(path) && !damaged.contains(block) && !damaged.iter().any(concerns)
 }
 
 /// `{"job": {"name": {…}}}`, where the API would have `{"Job": {"ID": …}}`.

@@ -109,6 +109,13 @@ fn the_networks_of_several_tasks_become_the_groups() {
         assert_eq!(group.tasks[0].config["ports"], serde_json::json!(["http", "x"]));
         assert_eq!(upgrade("new", &new).unwrap(), (new, Vec::new()));
     }
+    for map in ["port_map = { x = 81 }", "port_map = [{ \"x\" = 81 }]"] {
+        // In front of all else in `config`, where what is added would go.
+        let text = group("", &[task("d", "", "port \"x\" {}").replace("image =", &format!("{map}\nimage ="))]);
+        let (new, _) = upgrade("maps", &text).unwrap();
+        assert!(new.contains("to = 81") && !new.contains("port_map"), "{new}");
+        assert!(new.contains("ports = [\"x\"]"), "{new}");
+    }
     let dynamic = task("d", "", "dynamic \"port\" {\nfor_each = [1]\nlabels = [\"p\"]\ncontent {}\n}");
     for (tasks, expected) in [
         ([a, task("b", "", "port \"http\" {}")], "several ports are called \"http\""),
