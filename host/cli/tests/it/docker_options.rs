@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     docker::{Image, containers, gone},
-    harness::{Station, run},
+    harness::{Station, eventually, run},
 };
 
 /// Everything is allowed, and nothing else is set.
@@ -462,4 +462,33 @@ impl Drop for Volume {
     fn drop(&mut self) {
         run("docker", &["volume", "rm", "-f", &self.0]);
     }
+}
+
+#[test]
+fn a_compose_file_runs_and_is_checked_by_the_engine() {
+    let image = Image::make("compose");
+    let station = Station::start();
+    let command = r#"["sh", "-c", "while :; do busybox sleep 1; done"]"#;
+    let text = format!(
+        "services:\n  web:\n    image: {0}\n    command: {command}\n    depends_on: [db]\n  db:\n    image: {0}\n    \
+         command: {command}\n    healthcheck: {{ test: busybox true, interval: 1s, timeout: 2s, retries: 5 }}\n",
+        image.0
+    );
+    std::fs::write(station.path("compose.yaml"), text).unwrap();
+    let compose = station.path("compose.yaml");
+    let imported = station.cli(&["job", "import", "compose", "--name", "shop", compose.to_str().unwrap()]).ok();
+    let alloc = station.run_job("shop", &imported);
+    let of = |task: &str| {
+        let named = format!("name={task}-{alloc}");
+        let id = run("docker", &["ps", "-q", "--no-trunc", "--filter", &named]).ok();
+        let said: Value = serde_json::from_str(&run("docker", &["inspect", id.trim()]).ok()).unwrap();
+        said[0].clone()
+    };
+    let check = &of("db")["Config"]["Healthcheck"];
+    assert_eq!((&check["Test"], &check["Interval"]), (&json!(["CMD-SHELL", "busybox true"]), &json!(1_000_000_000)));
+    eventually("the engine finds it healthy", || (of("db")["State"]["Health"]["Status"] == "healthy").then_some(()));
+    let started = |task: &str| of(task)["State"]["StartedAt"].as_str().unwrap_or_default().to_owned();
+    assert!(started("db") < started("web"), "{} {}", started("db"), started("web"));
+    station.cli(&["job", "stop", "--purge", "shop"]).ok();
+    gone(&alloc);
 }

@@ -26,6 +26,10 @@ fn a_job_is_printed_without_an_agent_and_runs_again_as_printed() {
     assert_eq!((task["Config"]["args"][0].as_str(), task["KillTimeout"].is_null()), (Some("900"), true), "{printed}");
     let said = run(PROGRAM, &["job", "run", "-output", file]).refused(2);
     assert!(said.contains("Unset variable"), "{said}");
+    let unknown = ["job", "run", "-output", "-var", "n=900", "-var", "other=1"];
+    let said = run(PROGRAM, &[&unknown[..], &[file]].concat()).refused(2);
+    assert!(said.contains("Undefined -var variable"), "{said}");
+    run(PROGRAM, &[&unknown[..], &["-hcl2-strict=false", file]].concat()).ok();
     let station = Station::start();
     fs::write(station.path("printed.json"), printed).unwrap();
     station.cli(&["job", "run", station.path("printed.json").to_str().unwrap()]).ok();

@@ -85,6 +85,11 @@ struct Local<'b> {
 fn collect<'b>(body: &'b Body, source: &Source, found: &mut Diagnostics) -> BTreeMap<String, Local<'b>> {
     let mut locals: BTreeMap<String, Local> = BTreeMap::new();
     for block in body.blocks().filter(|block| block.ident.as_str() == "locals") {
+        if let Some(label) = block.labels.first() {
+            let place = label.span().unwrap_or_default();
+            let detail = "No labels are expected for locals blocks.";
+            found.push(Fault::new(place, "Extraneous label for locals", detail).diagnostic(source));
+        }
         for inner in block.body.blocks() {
             let detail = "Only name = value may stand in a \"locals\" block.";
             found.push(Fault::new(header(inner), "Unsupported block type", detail).diagnostic(source));

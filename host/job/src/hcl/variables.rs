@@ -189,6 +189,11 @@ impl<'b> Reader<'b, '_> {
 
     /// `variables { a = 1 }` declares `a` with default 1.
     fn declare_all(&mut self, block: &'b Block) {
+        if let Some(label) = block.labels.first() {
+            let place = label.span().unwrap_or_default();
+            let detail = "No labels are expected for variables blocks.";
+            self.error(Fault::new(place, "Extraneous label for variables", detail));
+        }
         for attribute in block.body.attributes() {
             let value = evaluate(self.source.text(), self.budget, &attribute.value, &Scope::new());
             match value {

@@ -27,6 +27,10 @@ pub struct JobFileArguments {
     /// Ignore values of variables that the file does not declare
     #[arg(long)]
     lenient: bool,
+    /// What Nomad calls the opposite of `lenient`
+    #[arg(long, hide = true, default_value_t = true, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", action = clap::ArgAction::Set)]
+    hcl2_strict: bool,
 }
 
 /// A job and where each of its parts was written.
@@ -66,7 +70,7 @@ impl JobFileArguments {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             allow_files: true,
-            strict: !self.lenient,
+            strict: self.hcl2_strict && !self.lenient,
             ..ParseOptions::default()
         }
     }
