@@ -401,7 +401,7 @@ fn memory_and_cpu_are_those_of_nomads_table() {
         assert_eq!(host["MemorySwap"], limit << 20, "row {row}: no swap");
         assert_eq!(host["CpuShares"], 100 + row, "row {row}");
         let told = if most > 0 { format!("{} {soft} {most}", 100 + row) } else { format!("{} {soft}", 100 + row) };
-        crate::harness::eventually("it has spoken", || {
+        eventually("it has spoken", || {
             let said = station.cli(&["alloc", "logs", &alloc[..8], &format!("t{row}")]).out;
             (said.trim() == told).then_some(())
         });
@@ -491,4 +491,25 @@ fn a_compose_file_runs_and_is_checked_by_the_engine() {
     assert!(started("db") < started("web"), "{} {}", started("db"), started("web"));
     station.cli(&["job", "stop", "--purge", "shop"]).ok();
     gone(&alloc);
+}
+
+#[test]
+fn ports_of_old_jobs_are_published_with_and_without_a_map() {
+    let image = Image::make("old-ports");
+    let station = Station::start();
+    let network = "network {\n dynamic_ports = [6379, \"web\"]\n}";
+    for (map, inside) in [("", None), ("port_map {\n web = 80\n nobody = 81\n}", Some("80"))] {
+        let text = job(&image.0, map, "").replace("cpu        = 100", network);
+        let alloc = station.run_job("options", &text);
+        let container = containers(&alloc).pop().expect("it has a container");
+        let said: Value = serde_json::from_str(&run("docker", &["inspect", &container]).ok()).unwrap();
+        let bindings = said[0]["HostConfig"]["PortBindings"].as_object().unwrap();
+        let web = station.address(&alloc, "web");
+        let (_, web) = web.rsplit_once(':').unwrap();
+        let web = format!("{}/tcp", inside.unwrap_or(web));
+        assert!(bindings.contains_key("6379/tcp") && bindings.contains_key(&web), "{map}: {bindings:?}");
+        assert_eq!(bindings.len(), 4, "{map}: {bindings:?}");
+        station.cli(&["job", "stop", "--purge", "options"]).ok();
+        gone(&alloc);
+    }
 }

@@ -37,9 +37,16 @@ impl Report {
             return self.error(format!("{at}/port_map"), summary);
         }
         let is_missing = |label: &str| !known.contains(label) && !label.contains("${");
+        // A task with a network of its own has all its ports published, and port_map only says what some lead to.
+        let is_legacy = !task.resources.networks.is_empty();
         for (place, label) in listed.into_iter().chain(mapped).filter(|(_, label)| is_missing(label)) {
             let hint = did_you_mean(label, known.iter().copied());
-            self.error(place, format!("Port {label:?} not found, check network block.{hint}"));
+            let summary = format!("Port {label:?} not found, check network block.{hint}");
+            if is_legacy && place.ends_with("port_map") {
+                self.warning(place, summary);
+            } else {
+                self.error(place, summary);
+            }
         }
     }
 }

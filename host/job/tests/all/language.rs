@@ -276,9 +276,9 @@ job "j" {
     "task": {"t": {"driver": "d", "dynamic": {"env": {"for_each": [1], "content": [{"A": "x"}]}}}}
   }}}}}
 }"#;
-    assert_eq!(crate::job(hcl), crate::job(json));
+    assert_eq!(job(hcl), job(json));
     let wrong = json.replace("\"group\": {\"for_each\"", "\"gruop\": {\"for_each\"");
-    assert!(crate::errors(&wrong).plain().contains("Did you mean \"group\"?"));
+    assert!(errors(&wrong).plain().contains("Did you mean \"group\"?"));
 }
 
 #[test]

@@ -58,6 +58,11 @@ fn ports_that_a_task_publishes_are_its_groups() {
         let said = parse_str("j", &text, &Default::default()).map_or_else(|found| found.plain(), |_| String::new());
         assert!(if expected.is_empty() { said.is_empty() } else { said.contains(expected) }, "{text}: {said}");
     }
+    // What a task's own network has not is passed over, as Nomad does.
+    let own = "resources {\n network {\n port \"web\" {}\n}\n}";
+    let old = docker("image = \"a:1\"\nport_map {\n db = 1\n}").replace("driver =", &format!("{own}\ndriver ="));
+    let said = parse_str("j", &group(&old), &Default::default()).unwrap().warnings.plain();
+    assert!(said.contains("Port \"db\" not found"), "{said}");
     let text = group(&docker("image = \"a:1\"\nmemory_hard_limit = \"6\""));
     let said = parse_str("j", &text, &Default::default()).unwrap_err().plain();
     assert!(said.contains("j:7,21-24: task memory requirements exceed driver hard limit of 6 MB"), "{said}");
