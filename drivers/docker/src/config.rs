@@ -151,8 +151,18 @@ pub struct Device {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Healthchecks {
-    /// Do not run the image's check.
+    /// Run none.
     pub disable: bool,
+    /// `["CMD", …]` or `["CMD-SHELL", line]`; empty: the image's own.
+    pub test: Vec<String>,
+    /// Duration between two.
+    pub interval: Option<String>,
+    /// Duration one may take.
+    pub timeout: Option<String>,
+    /// Duration in which failures do not count.
+    pub start_period: Option<String>,
+    /// Failures in a row that make it unhealthy.
+    pub retries: Option<u32>,
 }
 
 /// The `logging` block.

@@ -5,7 +5,8 @@ use longshore_sdk::{Error, Task, host::containers::ContainerNetwork, loose::Text
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{Config, Device, Logging},
+    config::{Config, Device, Healthchecks, Logging},
+    duration::milliseconds,
     mounts, network, resources,
     settings::Settings,
     spec::Given,
@@ -16,8 +17,8 @@ pub fn document(given: &Given, network: &ContainerNetwork) -> Result<Option<Stri
     let config = given.config;
     let mut top = Section::default();
     top.flag("Tty", config.tty).flag("OpenStdin", config.interactive);
-    if config.healthchecks.as_ref().is_some_and(|checks| checks.disable) {
-        top.put("Healthcheck", json!({"Test": ["NONE"]}));
+    if let Some(checks) = &config.healthchecks {
+        top.section("Healthcheck", health(checks)?);
     }
     top.section("HostConfig", host(given, network)?);
     if let Some(endpoint) = endpoint(config, network)? {
@@ -101,6 +102,29 @@ fn host(given: &Given, network: &ContainerNetwork) -> Result<Section, Error> {
         resolver(&mut host, config, task)?;
     }
     Ok(host)
+}
+
+/// What is not said is as the image has it.
+fn health(checks: &Healthchecks) -> Result<Section, Error> {
+    let mut out = Section::default();
+    if checks.disable {
+        out.put("Test", json!(["NONE"]));
+        return Ok(out);
+    }
+    out.list("Test", &checks.test);
+    for (key, name, text) in [
+        ("Interval", "interval", &checks.interval),
+        ("Timeout", "timeout", &checks.timeout),
+        ("StartPeriod", "start_period", &checks.start_period),
+    ] {
+        if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+            out.put(key, json!(u64::from(milliseconds(name, text)?) * 1_000_000));
+        }
+    }
+    if let Some(retries) = checks.retries {
+        out.put("Retries", json!(retries));
+    }
+    Ok(out)
 }
 
 /// The task's log driver, else the operator's. None: the host's default, whose output can be read back.
@@ -232,6 +256,16 @@ mod tests {
             (r#"{"image": "a"}"#, Value::Null),
             (r#"{"tty": true, "interactive": true}"#, json!({"Tty": true, "OpenStdin": true})),
             (r#"{"healthchecks": {"disable": true}}"#, json!({"Healthcheck": {"Test": ["NONE"]}})),
+            (
+                r#"{"healthchecks": {"test": ["CMD", "a"], "interval": "1m30s", "timeout": "500ms", "start_period": "5s", "retries": 3}}"#,
+                json!({"Healthcheck": {
+                    "Test": ["CMD", "a"],
+                    "Interval": 90_000_000_000_u64,
+                    "Timeout": 500_000_000,
+                    "StartPeriod": 5_000_000_000_u64,
+                    "Retries": 3
+                }}),
+            ),
             (r#"{"privileged": true}"#, json!({"HostConfig": {"Privileged": true}})),
             (r#"{"cap_add": ["cap_net_admin", "CHOWN"]}"#, json!({"HostConfig": {"CapAdd": ["NET_ADMIN", "CHOWN"]}})),
             (r#"{"pid_mode": "host", "init": true}"#, json!({"HostConfig": {"PidMode": "host", "Init": true}})),

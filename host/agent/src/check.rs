@@ -10,6 +10,7 @@ use longshore_core::{
 use longshore_job::{
     model::{Job, Task, TaskGroup},
     nearest,
+    runtime::{Env, hopeless},
 };
 
 use crate::{
@@ -50,7 +51,9 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
         }
     }
     // Looked at last: attributes of drivers are known once they were asked whether they are well.
-    findings.constraints(job, &Variables::new(BTreeMap::new(), env::node_variables(&shared.node())));
+    let facts = env::node_variables(&shared.node());
+    findings.config_names(shared, job, &facts);
+    findings.constraints(job, &Variables::new(BTreeMap::new(), facts));
     if !findings.invalid.is_empty() {
         Err(SubmitError::Invalid(findings.invalid))
     } else if !findings.unplaceable.is_empty() {
@@ -229,6 +232,28 @@ impl Findings {
                 "/Datacenters",
                 format!("this machine is in datacenter {own:?}, the job asks for {asked}"),
             ));
+        }
+    }
+
+    /// Names in drivers' configurations that nothing will have when the task starts.
+    fn config_names(&mut self, shared: &Shared, job: &Job, facts: &BTreeMap<String, String>) {
+        let facts = Env::new(BTreeMap::new(), facts.clone());
+        for (number, group) in job.task_groups.iter().enumerate() {
+            // What templates add to the environment is known when they are rendered.
+            let settled = |(_, task): &(usize, &Task)| !task.templates.iter().any(|template| template.envvars);
+            for (index, task) in group.tasks.iter().enumerate().filter(settled) {
+                let driver = shared.driver(&task.driver);
+                let inherits = driver.is_ok_and(|driver| driver.info().description.filesystem != "image");
+                let is_known = |name: &str| {
+                    name.starts_with("NOMAD_")
+                        || inherits && shared.config.host_env.contains_key(name)
+                        || task.env.keys().any(|key| key == name || key.contains("${"))
+                };
+                for error in hopeless(&task.config, &is_known, &facts) {
+                    let place = format!("/TaskGroups/{number}/Tasks/{index}/Config{}", error.pointer);
+                    self.wrong(place, error.message);
+                }
+            }
         }
     }
 

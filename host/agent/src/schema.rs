@@ -2,6 +2,8 @@
 //!
 //! Twice: when the job is submitted, where strings with `${…}` are given the benefit of the doubt, and again
 //! when all is known. As in Nomad, numbers and booleans may be written as strings and the other way round.
+//!
+//! A pattern says little to people: `errorMessage` beside it in the schema is what they are told instead.
 
 use std::{
     collections::BTreeMap,
@@ -148,6 +150,10 @@ fn describe(schema: &Value, error: &ValidationError) -> Misfit {
         Kind::Required { property } => format!("the key {property} is missing"),
         Kind::Type { kind } => format!("expected {}, got {}", type_names(kind), shown(error.instance())),
         Kind::Enum { options } => one_of(options, error.instance()),
+        Kind::Pattern { .. } => match beside(schema, error, "errorMessage").and_then(Value::as_str) {
+            Some(message) => format!("{}: {message}", shown(error.instance())),
+            None => format!("{error}"),
+        },
         _ => format!("{error}"),
     };
     Misfit { pointer, message }
@@ -163,10 +169,15 @@ fn unknown_key(key: &str, known: &[String]) -> String {
 
 /// The keys that the schema knows where an unknown one was found.
 fn known_keys(schema: &Value, error: &ValidationError) -> Vec<String> {
-    let path = error.schema_path().to_string();
-    let parent = path.rsplit_once('/').and_then(|(parent, _)| schema.pointer(parent));
-    let properties = parent.and_then(|parent| parent.get("properties")).and_then(Value::as_object);
+    let properties = beside(schema, error, "properties").and_then(Value::as_object);
     properties.map(|known| known.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// What the schema has beside the keyword that is not met.
+fn beside<'s>(schema: &'s Value, error: &ValidationError, key: &str) -> Option<&'s Value> {
+    let path = error.schema_path().to_string();
+    let (parent, _) = path.rsplit_once('/')?;
+    schema.pointer(parent)?.get(key)
 }
 
 fn one_of(options: &Value, found: &Value) -> String {
@@ -207,6 +218,7 @@ mod tests {
                 "count": { "type": "integer", "minimum": 1 },
                 "tty": { "type": "boolean" },
                 "mode": { "enum": ["host", "bridge"] },
+                "name": { "type": "string", "pattern": "^[a-z]+$", "errorMessage": "letters are expected" },
                 "args": { "type": "array", "items": { "type": "string" } },
                 "auth": {
                     "type": "object",
@@ -236,9 +248,10 @@ mod tests {
             (
                 json!({ "image": "a", "zzz": 1 }),
                 "/zzz",
-                r#"unknown key "zzz"; the keys are image, count, tty, mode, args, auth"#,
+                r#"unknown key "zzz"; the keys are image, count, tty, mode, name, args, auth"#,
             ),
             (json!({ "image": ["a"] }), "/image", r#"expected string, got ["a"]"#),
+            (json!({ "image": "a", "name": "7" }), "/name", r#""7": letters are expected"#),
             (json!({ "image": "a", "count": "many" }), "/count", r#"expected integer, got "many""#),
             (
                 json!({ "image": "a", "mode": "brige" }),

@@ -87,9 +87,20 @@ enum Command {
 /// The command that compiles a component.
 pub const COMPILE: &str = "compile-component";
 
-/// Long options of `job` commands that people used to Nomad write with one dash.
-const ONE_DASH: [&str; 9] =
-    ["-output", "-json", "-detach", "-var", "-var-file", "-check-index", "-purge", "-diff", "-hcl"];
+/// Long options of `job` commands, and of `run`, that people used to Nomad write with one dash.
+const ONE_DASH: [&str; 11] = [
+    "-output",
+    "-json",
+    "-detach",
+    "-var",
+    "-var-file",
+    "-check",
+    "-check-index",
+    "-purge",
+    "-diff",
+    "-hcl",
+    "-hcl2-strict",
+];
 
 /// The command line, with `job run -output` written as `job run --output`.
 pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
@@ -100,7 +111,7 @@ pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
         command =
             command.take().or_else(|| program.find_subcommand(&argument).map(|found| found.get_name().to_owned()));
         match argument.to_str() {
-            Some(text) if command.as_deref() == Some("job") => match text.split('=').next() {
+            Some(text) if matches!(command.as_deref(), Some("job" | "run")) => match text.split('=').next() {
                 Some(option) if ONE_DASH.contains(&option) => format!("-{text}").into(),
                 _ => argument,
             },
@@ -179,6 +190,8 @@ mod tests {
             ),
             ("longshore alloc exec 3f9a nomad job run -output x", "longshore alloc exec 3f9a nomad job run -output x"),
             ("longshore job status -x", "longshore job status -x"),
+            ("longshore run -var a=b x.hcl", "longshore run --var a=b x.hcl"),
+            ("longshore job plan -hcl2-strict=false x.hcl", "longshore job plan --hcl2-strict=false x.hcl"),
         ];
         for (typed, expected) in table {
             let spelled = spelled_out(typed.split(' ').map(Into::into));

@@ -64,7 +64,7 @@ pub fn import(text: &str, name: Option<&str>, folder: Option<&Path>) -> Result<I
         notes: Vec::new(),
         ports: BTreeMap::new(),
         variables,
-        first: services.values().flat_map(|service| dependencies(service, COMPLETED)).collect(),
+        first: first(services),
     };
     for key in FILE_KEYS.iter().filter(|key| document.get(**key).is_some()) {
         import.notes.push(format!("{key}: not carried over"));
@@ -93,12 +93,14 @@ struct Import {
     /// Ports of the group by label.
     ports: BTreeMap<String, Port>,
     variables: Variables,
-    /// Services that others wait for until they are done.
-    first: BTreeSet<String>,
+    /// See [`first`].
+    first: BTreeMap<String, bool>,
 }
 
 /// On what a service depends that starts after another has ended.
 const COMPLETED: &str = "service_completed_successfully";
+/// On what one depends that starts when another is well.
+const HEALTHY: &str = "service_healthy";
 
 impl Import {
     fn note(&mut self, service: &str, text: impl std::fmt::Display) {
@@ -111,8 +113,8 @@ impl Import {
             let advice = ADVICE.iter().find(|(other, _)| other == key).map_or("not carried over", |(_, advice)| advice);
             self.note(name, format!("{key}: {advice}"));
         }
-        let (config, ports) = self.config(name, service, all);
-        let (check, unchecked) = self.health(name, service, &ports);
+        let config = self.config(name, service, all);
+        let health = self.health(name, service);
         self.networks(name, service);
         let mut out = format!("task {} {{\ndriver = \"docker\"\n", quoted(name));
         for (key, attribute) in
@@ -122,16 +124,10 @@ impl Import {
                 out.push_str(&format!("{attribute} = {}\n", quoted(&value)));
             }
         }
-        out.push_str(&format!("\nconfig {{\n{config}{unchecked}}}\n"));
+        out.push_str(&format!("\nconfig {{\n{config}{health}}}\n"));
         out.push_str(&self.environment(service));
-        if self.first.contains(name) {
-            out.push_str("\nlifecycle {\nhook = \"prestart\"\n}\n");
-        }
+        out.push_str(&self.order(name, service));
         out.push_str(&self.deploy(name, service));
-        if !check.is_empty() {
-            out.push_str(&format!("\n{check}"));
-        }
-        self.order(name, service);
         out.push_str("}\n\n");
         out
     }
@@ -175,30 +171,51 @@ impl Import {
         }
     }
 
-    /// What says when a service starts.
-    fn order(&mut self, name: &str, service: &Fields) {
-        let mut others = match service.get("depends_on") {
-            Some(Value::Object(fields)) => fields.keys().cloned().collect(),
-            list => texts(list),
-        };
-        others.retain(|other| !self.first.contains(other));
-        if !others.is_empty() {
-            let others = others.join(", ");
-            self.note(
-                name,
-                format!(
-                    "depends_on {others}: main tasks start together; retry, or make it a prestart task (lifecycle)"
-                ),
-            );
+    /// What says when a service starts: those that others wait for start before the group's other tasks.
+    fn order(&mut self, name: &str, service: &Fields) -> String {
+        // All that come first start at the same time, so what one of them needs of another it has to try again.
+        let mut notes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (other, condition) in dependencies(service) {
+            let what = match (self.first.contains_key(&other), self.first.contains_key(name)) {
+                (false, _) => "all start at the same time; retry",
+                (true, true) => "both start before the others, at the same time; retry",
+                (true, false) if condition == HEALTHY => "started before, and not waited for to be healthy; retry",
+                (true, false) => continue,
+            };
+            notes.entry(what).or_default().push(other);
+        }
+        for (what, others) in notes {
+            self.note(name, format!("depends_on {}: {what}", others.join(", ")));
+        }
+        match self.first.get(name) {
+            None => String::new(),
+            Some(true) => "\nlifecycle {\nhook = \"prestart\"\n}\n".into(),
+            Some(false) => "\nlifecycle {\nhook = \"prestart\"\nsidecar = true\n}\n".into(),
         }
     }
 }
 
-/// Services that one waits for, under a condition.
-fn dependencies(service: &Value, condition: &str) -> Vec<String> {
-    let others = service.get("depends_on").and_then(Value::as_object).into_iter().flatten();
-    let asked = |other: &Value| other.get("condition").and_then(Value::as_str) == Some(condition);
-    others.filter(|(_, other)| asked(other)).map(|(name, _)| name.clone()).collect()
+/// Services that one waits for, each with what it waits for.
+fn dependencies(service: &Fields) -> Vec<(String, &str)> {
+    match service.get("depends_on") {
+        Some(Value::Object(others)) => {
+            let named = others.iter().map(|(name, other)| (name.clone(), other.get("condition")));
+            named.map(|(name, condition)| (name, condition.and_then(Value::as_str).unwrap_or_default())).collect()
+        }
+        list => texts(list).into_iter().map(|name| (name, "")).collect(),
+    }
+}
+
+/// Services that others wait for, and whether until they are done. None if that would be all of them: a group needs
+/// a task of its own beside those that come first.
+fn first(services: &Fields) -> BTreeMap<String, bool> {
+    let mut first: BTreeMap<String, bool> = BTreeMap::new();
+    for (name, condition) in services.values().filter_map(Value::as_object).flat_map(dependencies) {
+        if services.contains_key(&name) {
+            *first.entry(name).or_default() |= condition == COMPLETED;
+        }
+    }
+    if first.len() == services.len() { BTreeMap::new() } else { first }
 }
 
 fn declarations(variables: &Variables) -> String {

@@ -77,7 +77,8 @@ impl Tidier<'_> {
         };
         let fields = Fields::of(object);
         let mut out = Map::new();
-        if let Some(key) = spec.label {
+        // The label of a job is one of its attributes, too.
+        if let Some(key) = spec.label.filter(|key| spec.attributes.iter().all(|attribute| attribute.json != *key)) {
             let label = Attribute { json: key, kind: Kind::Text, ..UNNAMED };
             self.attribute(&label, &fields, at, &mut out);
         }

@@ -7,8 +7,9 @@ use crate::source::Source;
 
 /// A job file in the usual form; fails where it cannot be read at all.
 pub fn format(name: &str, text: &str) -> Result<String, Diagnostics> {
-    crate::hcl::check_syntax(&Source::new(name, text))?;
-    let lines = scan(text);
+    let source = Source::new(name, text);
+    crate::hcl::check_syntax(&source)?;
+    let lines = scan(source.text());
     let mut out: Vec<String> = Vec::with_capacity(lines.len());
     let mut run: Vec<(usize, String, String)> = Vec::new();
     for line in &lines {

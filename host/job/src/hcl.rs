@@ -15,12 +15,14 @@ mod functions;
 mod heredoc;
 mod json_body;
 mod locals;
+mod names;
 pub(crate) mod number;
 mod operators;
 mod quoted;
 mod reference;
 pub(crate) mod runtime;
 mod scope;
+mod syntax;
 mod template;
 mod types;
 mod unify;
@@ -110,12 +112,9 @@ pub(crate) fn check_syntax(source: &Source) -> Result<(), Diagnostics> {
 
 /// The tree of a text; a mistake is told with its place.
 pub(crate) fn parse(source: &Source) -> Result<Body, Diagnostics> {
-    let mut body = hcl_edit::parser::parse_body(source.text()).map_err(|error| {
-        let start = error.location().offset();
-        let shown = source.text()[start.min(source.text().len())..].chars().next();
-        let end = start + shown.filter(|c| *c != '\n').map_or(0, char::len_utf8);
-        let item = Diagnostic::error("Invalid syntax", format!("The parser says: {}.", error.message()));
-        let mut found = Diagnostics::from(item.in_source(source, &(start..end)));
+    let mut body = syntax::read(source).map_err(|mistake| {
+        let item = Diagnostic::error(mistake.summary, mistake.detail);
+        let mut found = Diagnostics::from(item.in_source(source, &mistake.place));
         found.add_source(source);
         found
     })?;

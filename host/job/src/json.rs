@@ -6,7 +6,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::document::{self, Form};
 use crate::hcl::{Damaged, Document};
 use crate::model::Job;
-use crate::parse::{LARGEST_SOURCE, Parsed, finish};
+use crate::parse::{LARGEST_SOURCE, Parsed, Rejected, finish};
 use crate::source::Source;
 use crate::source_map::SourceMap;
 
@@ -23,6 +23,11 @@ pub fn from_json(bytes: &[u8]) -> Result<Parsed, Diagnostics> {
 
 /// As [`from_json`], for JSON at hand.
 pub fn from_value(document: &Value) -> Result<Parsed, Diagnostics> {
+    draft_value(document).map_err(Diagnostics::from)
+}
+
+/// As [`from_value`]; of a job with mistakes, what could be read is answered as well.
+pub fn draft_value(document: &Value) -> Result<Parsed, Rejected> {
     finish(self::document(document, Form::Finished)?)
 }
 

@@ -52,6 +52,45 @@ impl Default for ParseOptions {
     }
 }
 
+/// A job that may not run, and why.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// What is wrong.
+    pub found: Diagnostics,
+    /// The job as far as it could be read, for others who may have something to say of it.
+    pub draft: Option<Box<Draft>>,
+}
+
+/// A job with mistakes.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Complete, with every default; what could not be read is left out.
+    pub job: Job,
+    /// Where each part of the job was written.
+    pub map: SourceMap,
+    damaged: Damaged,
+}
+
+impl Draft {
+    /// Whether what stands at a JSON pointer is as it was written, so that a complaint about it is not owed to a
+    /// mistake that is known.
+    pub fn is_whole(&self, pointer: &str) -> bool {
+        is_whole(pointer, &self.damaged)
+    }
+}
+
+impl From<Diagnostics> for Rejected {
+    fn from(found: Diagnostics) -> Self {
+        Self { found, draft: None }
+    }
+}
+
+impl From<Rejected> for Diagnostics {
+    fn from(rejected: Rejected) -> Self {
+        rejected.found
+    }
+}
+
 /// A job that may run, and what to tell its author.
 #[derive(Debug, Clone)]
 pub struct Parsed {
@@ -61,10 +100,17 @@ pub struct Parsed {
     pub warnings: Diagnostics,
     /// Where each part of the job was written.
     pub map: SourceMap,
+    /// The text it was read from, in whatever form; empty where there was none.
+    pub text: String,
 }
 
 /// Reads a job file: HCL, HCL's JSON form, or the API's JSON, by content; `-` is standard input.
 pub fn parse_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
+    draft_file(path, options).map_err(Diagnostics::from)
+}
+
+/// As [`parse_file`]; of a job with mistakes, what could be read is answered as well.
+pub fn draft_file(path: &Path, options: &ParseOptions) -> Result<Parsed, Rejected> {
     let (source, base) = open(path)?;
     parse(&source, options, base)
 }
@@ -93,7 +139,7 @@ fn open(path: &Path) -> Result<(Source, PathBuf), Diagnostics> {
 /// As [`parse_file`], for text at hand; `name` is what errors call it. File functions, if allowed, look in the
 /// working directory.
 pub fn parse_str(name: &str, text: &str, options: &ParseOptions) -> Result<Parsed, Diagnostics> {
-    parse(&Source::new(name, text), options, PathBuf::new())
+    parse(&Source::new(name, text), options, PathBuf::new()).map_err(Diagnostics::from)
 }
 
 /// The document that `nomad job run -output` prints for a file, under `Job`: what was written, with every other
@@ -107,8 +153,9 @@ pub fn print_file(path: &Path, options: &ParseOptions) -> Result<(Value, Diagnos
     Ok((json!({ "Job": document::print(&document.value) }), document.found))
 }
 
-fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Diagnostics> {
-    finish(document(source, options, base, Form::Finished)?)
+fn parse(source: &Source, options: &ParseOptions, base: PathBuf) -> Result<Parsed, Rejected> {
+    let parsed = finish(document(source, options, base, Form::Finished)?)?;
+    Ok(Parsed { text: source.text().to_owned(), ..parsed })
 }
 
 /// The document of a source of any form. One in HCL is always finished.
@@ -132,28 +179,31 @@ fn document(source: &Source, options: &ParseOptions, base: PathBuf, form: Form) 
 }
 
 /// From a tidy document to a job that was validated; all that is wrong is told at once.
-pub(crate) fn finish(document: Document) -> Result<Parsed, Diagnostics> {
+pub(crate) fn finish(document: Document) -> Result<Parsed, Rejected> {
     let Document { mut value, map, mut found, damaged, unfit } = document;
     if !nests_at_most(&value, DEEPEST) {
         let detail = format!("Lists and maps may be nested at most {DEEPEST} levels deep.");
         found.push(Diagnostic::error("Job nested too deeply", detail));
-        return Err(found);
+        return Err(found.into());
     }
     // Without them the rest can be checked as well, so that all is told at once.
     unfit.iter().for_each(|pointer| remove(&mut value, pointer));
     match canonical::complete(value) {
         Ok(job) => {
-            let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_sound(path, &damaged));
+            let sound = |item: &Diagnostic| item.path.as_deref().is_none_or(|path| is_whole(path, &damaged));
             let further = validate(&job);
             further.iter().filter(|item| sound(item)).cloned().for_each(|item| found.push(item));
             map.locate(&mut found);
-            found.into_result().map(|warnings| Parsed { job, warnings, map })
+            match found.into_result() {
+                Ok(warnings) => Ok(Parsed { job, warnings, map, text: String::new() }),
+                Err(found) => Err(Rejected { found, draft: Some(Box::new(Draft { job, map, damaged })) }),
+            }
         }
         // What was not understood is already said; what is missing for it need not be.
-        Err(_) if found.has_errors() => Err(found),
+        Err(_) if found.has_errors() => Err(found.into()),
         Err(error) => {
             found.push(Diagnostic::error("Invalid job", error.to_string()));
-            Err(found)
+            Err(found.into())
         }
     }
 }
@@ -176,10 +226,14 @@ fn nests_at_most(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// Whether neither a value nor the block it stands in holds an error already.
-fn is_sound(path: &str, damaged: &Damaged) -> bool {
+/// Whether neither a value, nor the block it stands in, nor what it names holds an error already.
+fn is_whole(path: &str, damaged: &Damaged) -> bool {
     let block = path.rfind('/').map_or("", |end| &path[..end]);
-    !damaged.contains(path) && !damaged.contains(block)
+    let of_ports = ["/Networks/", "/Config/port"].iter().any(|part| path.contains(part));
+    let concerns = |damaged: &String| {
+        damaged.ends_with("/Config") && path.starts_with(damaged.as_str()) || of_ports && damaged.contains("/Networks/")
+    };
+    !damaged.contains(path) && !damaged.contains(block) && !damaged.iter().any(concerns)
 }
 
 /// `{"job": {"name": {…}}}`, where the API would have `{"Job": {"ID": …}}`.

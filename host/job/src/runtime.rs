@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::hcl::runtime::evaluate;
+use crate::hcl::runtime::{evaluate, roots};
 use crate::source_map::join;
 
 /// Everything a task's `${…}` may name.
@@ -83,6 +83,55 @@ pub fn interpolate_config(config: &Value, env: &Env) -> Result<Value, Vec<Config
     if errors.is_empty() { Ok(value) } else { Err(errors) }
 }
 
+/// What of a configuration could never be filled in, as far as that is known before the task starts: text that is no
+/// template, and names that neither a task's environment (`is_known` says which) nor the machine has. `facts` are the
+/// machine's, as in [`Env::new`].
+pub fn hopeless(config: &Value, is_known: &dyn Fn(&str) -> bool, facts: &Env) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    look(config, "", &mut |text, pointer| {
+        let message = match roots(text) {
+            Err(message) => Some(message),
+            Ok(roots) => match roots.iter().find(|root| !OF_MACHINE.contains(&root.as_str()) && !is_known(root)) {
+                Some(root) => Some(format!("There is no variable named {root:?}.")),
+                // Nothing of it depends on the task.
+                None if !roots.is_empty() && roots.iter().all(|root| root != "env" && !is_known(root)) => {
+                    evaluate(text, &facts.nested).err()
+                }
+                None => None,
+            },
+        };
+        errors.extend(message.map(|message| ConfigError { pointer: pointer.to_owned(), message }));
+    });
+    errors
+}
+
+/// First parts of names that are no environment variables.
+const OF_MACHINE: [&str; 4] = ["attr", "env", "meta", "node"];
+
+/// Shows every text that has something to fill in.
+fn look(value: &Value, at: &str, see: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::String(text) if is_template(text) => see(text, at),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| look(item, &join(at, &index.to_string()), see));
+        }
+        Value::Object(fields) => {
+            for (key, item) in fields {
+                let pointer = join(at, key);
+                if is_template(key) {
+                    see(key, &pointer);
+                }
+                look(item, &pointer, see);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_template(text: &str) -> bool {
+    text.contains("${") || text.contains("%{")
+}
+
 fn fill(value: &Value, env: &Env, at: &str, errors: &mut Vec<ConfigError>) -> Value {
     match value {
         Value::String(text) => fill_text(text, env, at, errors),
@@ -108,7 +157,7 @@ fn fill(value: &Value, env: &Env, at: &str, errors: &mut Vec<ConfigError>) -> Va
 }
 
 fn fill_text(text: &str, env: &Env, at: &str, errors: &mut Vec<ConfigError>) -> Value {
-    if !text.contains("${") && !text.contains("%{") {
+    if !is_template(text) {
         return text.into();
     }
     evaluate(text, &env.nested).unwrap_or_else(|message| {

@@ -15,9 +15,10 @@ pub struct Source {
 }
 
 impl Source {
-    /// Names a text; the name is what errors show.
+    /// Names a text; the name is what errors show. A mark that some editors put before a text is not part of it.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        let text = text.into();
+        let text: Arc<str> = text.into();
+        let text = text.strip_prefix('\u{feff}').map(Arc::from).unwrap_or(text);
         let ends = text.match_indices('\n').map(|(newline, _)| newline + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         Self { name: name.into(), text, lines }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use hcl_edit::Span;
-use hcl_edit::expr::Expression;
+use hcl_edit::expr::{Expression, ObjectKey};
 use hcl_edit::structure::{Block, Body, Structure};
 
 use crate::canonical::is_fact;
@@ -15,11 +15,13 @@ use crate::diagnostics::Diagnostics;
 use crate::format::format;
 use crate::hcl;
 use crate::source::Source;
+use crate::validate::PUBLISHERS;
 
 /// A job file in today's form, and what was changed, a line each.
 pub fn upgrade(name: &str, text: &str) -> Result<(String, Vec<String>), Diagnostics> {
-    let body = hcl::parse(&Source::new(name, text))?;
-    let mut upgrade = Upgrade { text, edits: Vec::new(), notes: Vec::new() };
+    let source = Source::new(name, text);
+    let body = hcl::parse(&source)?;
+    let mut upgrade = Upgrade { text: source.text(), edits: Vec::new(), notes: Vec::new() };
     upgrade.facts(&body);
     for job in body.get_blocks("job") {
         job.body.get_blocks("group").for_each(|group| upgrade.group(group));
@@ -144,8 +146,8 @@ impl Upgrade<'_> {
         for attribute in network.body.attributes().filter(|attribute| !LISTS.contains(&attribute.key.as_str())) {
             self.note(&format!("{} of a task's network has no meaning any more", attribute.key.as_str()));
         }
-        let is_docker = task.body.get_attribute("driver").and_then(|driver| driver.value.as_str()) == Some("docker");
-        if is_docker {
+        let driver = task.body.get_attribute("driver").and_then(|driver| driver.value.as_str());
+        if driver.is_some_and(|driver| PUBLISHERS.contains(&driver)) {
             self.publish(task, &ports);
         }
         ports
@@ -165,7 +167,13 @@ impl Upgrade<'_> {
             return;
         };
         let names: Vec<String> = ports.iter().map(|port| format!("{:?}", port.label)).collect();
-        if let Some(first) = config.body.iter().find_map(Span::span).filter(|_| !names.is_empty()) {
+        // Not where something goes away.
+        let stays = |structure: &&Structure| match structure {
+            Structure::Attribute(attribute) => attribute.key.as_str() != "port_map",
+            Structure::Block(block) => block.ident.as_str() != "port_map",
+        };
+        let first = config.body.iter().filter(stays).find_map(Span::span);
+        if let Some(first) = first.filter(|_| !names.is_empty()) {
             let line = format!("ports = [{}]\n", names.join(", "));
             self.edits.push((first.start..first.start, line));
         }
@@ -175,17 +183,47 @@ impl Upgrade<'_> {
     fn port_map(&mut self, task: &Block) -> Vec<(String, String)> {
         let mut mapped = Vec::new();
         for config in task.body.get_blocks("config") {
-            for map in config.body.get_blocks("port_map") {
-                let value = |expr: &Expression| expr.span().map(|span| self.text[span].to_owned()).unwrap_or_default();
-                let pairs = map.body.attributes().map(|pair| (pair.key.as_str().to_owned(), value(&pair.value)));
-                mapped.extend(pairs);
-                if let Some(span) = map.span() {
+            for structure in config.body.iter() {
+                match structure {
+                    Structure::Block(map) if map.ident.as_str() == "port_map" => {
+                        let pairs = map.body.attributes();
+                        mapped.extend(pairs.map(|pair| (pair.key.as_str().to_owned(), self.written(&pair.value))));
+                    }
+                    Structure::Attribute(map) if map.key.as_str() == "port_map" => {
+                        self.entries(&map.value, &mut mapped)
+                    }
+                    _ => continue,
+                }
+                if let Some(span) = structure.span() {
                     self.edits.push((self.whole_lines(span), String::new()));
                     self.note("port_map is written as `to` of the port");
                 }
             }
         }
         mapped
+    }
+
+    /// Keys and values of a map, or of a list of maps.
+    fn entries(&self, maps: &Expression, out: &mut Vec<(String, String)>) {
+        match maps {
+            Expression::Array(maps) => maps.iter().for_each(|map| self.entries(map, out)),
+            Expression::Object(map) => {
+                for (key, value) in map.iter() {
+                    let name = match key {
+                        ObjectKey::Ident(name) => name.as_str(),
+                        ObjectKey::Expression(Expression::Variable(name)) => name.as_str(),
+                        ObjectKey::Expression(Expression::String(name)) => name.as_str(),
+                        ObjectKey::Expression(_) => continue,
+                    };
+                    out.push((name.to_owned(), self.written(value.expr())));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn written(&self, expr: &Expression) -> String {
+        expr.span().map(|span| self.text[span].to_owned()).unwrap_or_default()
     }
 
     /// A place and the end of its last line, if nothing else stands in its lines.

@@ -6,9 +6,12 @@ mod cron;
 mod files;
 mod network;
 mod policy;
+mod published;
 mod service;
 mod task;
 mod traps;
+
+pub(crate) use published::PUBLISHERS;
 
 use std::collections::HashMap;
 
@@ -118,6 +121,7 @@ impl Report {
             self.error(format!("{at}/MaxRunDuration"), format!("Job type {kind:?} does not allow max_run_duration"));
         }
         self.tasks(group, at);
+        self.published(group, at);
     }
 
     fn disk(&mut self, group: &TaskGroup, at: &str) {

@@ -8,6 +8,7 @@ use longshore_core::{
     port::{Port, PortRequest, Ports, Protocol},
 };
 use longshore_job::model::{self, TaskGroup};
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use crate::config::AgentConfig;
@@ -45,6 +46,33 @@ pub(crate) fn of_task(ports: &[Port], group: &TaskGroup, task: &model::Task) -> 
         None => Some(port.clone()),
     };
     ports.iter().filter_map(named).collect()
+}
+
+/// Until Nomad 0.12 all ports of a task's own network were published, `port_map` saying what some lead to. Drivers whose
+/// `config` names what is published are told so; a task that names ports itself has decided.
+pub(crate) fn publish_legacy(task: &model::Task, ports: &[Port], config: &mut Value) {
+    let own: Vec<&str> =
+        task.resources.networks.iter().flat_map(model::Network::ports).map(|port| &*port.label).collect();
+    let own = || ports.iter().filter(|port| own.contains(&&*port.label));
+    let Value::Object(fields) = config else { return };
+    if own().next().is_none() || fields.contains_key("ports") {
+        return;
+    }
+    let maps = match fields.remove("port_map") {
+        None => {
+            fields.insert("ports".into(), own().map(|port| Value::from(&*port.label)).collect());
+            return;
+        }
+        Some(Value::Array(maps)) => maps,
+        Some(map) => vec![map],
+    };
+    let given = maps.into_iter().filter_map(|map| Some(map.as_object()?.clone())).flatten();
+    // Labels that no port has are passed over, as Nomad does.
+    let mut all: Map<String, Value> = given.filter(|(label, _)| own().any(|port| port.label == *label)).collect();
+    for port in own() {
+        all.entry(&*port.label).or_insert_with(|| port.task_port.into());
+    }
+    fields.insert("port_map".into(), Value::Object(all));
 }
 
 /// What is to be reserved for a group. Ports whose collisions the job ignores are not.
@@ -137,6 +165,7 @@ impl PortGate {
 #[cfg(test)]
 mod tests {
     use longshore_job::model::Task;
+    use serde_json::json;
 
     use super::*;
 
@@ -172,5 +201,26 @@ mod tests {
         let ports = [port("own", 1), port("a.http", 2), port("one", 3), port("b.http", 4)];
         assert_eq!(of_task(&ports, &group, &group.tasks[0]), [port("own", 1), port("http", 2), port("one", 3)]);
         assert_eq!(of_task(&ports, &group, &group.tasks[1]), [port("own", 1), port("one", 3), port("http", 4)]);
+    }
+    #[test]
+    fn ports_of_old_tasks_are_all_published() {
+        let labels = ["http", "6379"].map(|label| model::Port { label: label.into(), ..Default::default() });
+        let mut task = Task::default();
+        task.resources.networks = vec![model::Network { dynamic_ports: labels.into(), ..Default::default() }];
+        let ports = [port("group", 1), port("http", 2), Port { task_port: 6379, ..port("6379", 3) }];
+        for (config, expected) in [
+            (json!({}), json!({"ports": ["http", "6379"]})),
+            (json!({"port_map": [{"http": 80}, {"other": 81}]}), json!({"port_map": {"http": 80, "6379": 6379}})),
+            (json!({"port_map": {"6379": "7000"}}), json!({"port_map": {"6379": "7000", "http": 2}})),
+            (json!({"ports": ["group"]}), json!({"ports": ["group"]})),
+            (json!(null), json!(null)),
+        ] {
+            let mut changed = config.clone();
+            publish_legacy(&task, &ports, &mut changed);
+            assert_eq!(changed, expected, "{config}");
+        }
+        let mut untouched = json!({"port_map": {"http": 80}});
+        publish_legacy(&Task::default(), &ports, &mut untouched);
+        assert_eq!(untouched, json!({"port_map": {"http": 80}}));
     }
 }

@@ -11,6 +11,7 @@ use axum::{
 use longshore_core::{driver::DriverError, error::HostError};
 use longshore_job::model::parse_duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::Api;
 use crate::{ControlError, SubmitError};
@@ -151,9 +152,47 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| Refused::invalid(format!("the body does not parse: {error}")))
 }
 
+/// As [`json`], with the keys of the body itself in any case, and null for what is not given, as Go reads them. `T`
+/// names all its own keys.
+pub(super) fn json_of_any_case<T: Default + Serialize + DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut given: Value = json(body)?;
+    let own = serde_json::to_value(T::default()).unwrap_or_default();
+    if let (Value::Object(given), Value::Object(own)) = (&mut given, own) {
+        given.retain(|_, value| !value.is_null());
+        for name in own.keys().filter(|name| !given.contains_key(*name)).collect::<Vec<_>>() {
+            let other = given.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned();
+            if let Some(value) = other.and_then(|other| given.remove(&other)) {
+                given.insert(name.clone(), value);
+            }
+        }
+    }
+    T::deserialize(given).map_err(|error| Refused::invalid(format!("the body does not parse: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_found_in_any_case() {
+        #[derive(Default, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "PascalCase", default)]
+        struct Asked {
+            job: Value,
+            enforce_index: bool,
+        }
+        let asked = |id: &str, enforce_index| Asked { job: serde_json::json!({"ID": id}), enforce_index };
+        for (body, expected) in [
+            (r#"{"Job": {"ID": "a"}, "EnforceIndex": true}"#, asked("a", true)),
+            (r#"{"job": {"ID": "a"}, "ENFORCEINDEX": true, "other": 1}"#, asked("a", true)),
+            (r#"{"JOB": {"ID": "b"}, "Job": {"ID": "a"}, "enforceIndex": null}"#, asked("a", false)),
+        ] {
+            let read = json_of_any_case::<Asked>(body.as_bytes());
+            assert!(read.as_ref().is_ok_and(|read| *read == expected), "{body}");
+        }
+        assert!(json_of_any_case::<Asked>(br#"{"EnforceIndex": 1}"#).is_err());
+        assert!(json_of_any_case::<Asked>(b"[").is_err());
+    }
 
     #[test]
     fn waits_are_go_durations_up_to_five_minutes() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     Api,
-    answer::{Answer, Query, Read, Refused, Result, json},
+    answer::{Answer, Query, Read, Refused, Result, json_of_any_case},
     document::{
         Acknowledged, AllocStub, Evaluation, JobStub, JobSummary, ParseRequest, PlanRequest, PlanResponse,
         RegisterRequest, Submission, ValidateResponse, Validation, Versions,
@@ -25,7 +25,7 @@ pub(super) async fn list(State(api): State<Api>, Query(read): Query<Read>) -> An
 }
 
 pub(super) async fn register(State(api): State<Api>, body: Bytes) -> Result<Answer<Acknowledged>> {
-    let request: RegisterRequest = json(&body)?;
+    let request: RegisterRequest = json_of_any_case(&body)?;
     let parsed = parsed(&request.job)?;
     let options = SubmitOptions {
         submission: request.submission.unwrap_or_default().into(),
@@ -48,7 +48,7 @@ pub(super) async fn register(State(api): State<Api>, body: Bytes) -> Result<Answ
 }
 
 pub(super) async fn parse(body: Bytes) -> Result<Json<Job>> {
-    let request: ParseRequest = json(&body)?;
+    let request: ParseRequest = json_of_any_case(&body)?;
     // No file of this machine may be read by a job that comes from elsewhere: the default options allow none. Values
     // for variables that the job does not declare are passed over, as Nomad does.
     let options = longshore_job::ParseOptions {
@@ -62,10 +62,21 @@ pub(super) async fn parse(body: Bytes) -> Result<Json<Job>> {
 }
 
 pub(super) async fn validate(State(api): State<Api>, body: Bytes) -> Result<Json<ValidateResponse>> {
-    let request: PlanRequest = json(&body)?;
-    let parsed = match longshore_job::from_value(&request.job) {
+    let request: PlanRequest = json_of_any_case(&body)?;
+    let parsed = match longshore_job::draft_value(&request.job) {
         Ok(parsed) => parsed,
-        Err(found) => return Ok(Json(found_wrong(diagnosed(&found)))),
+        Err(rejected) => {
+            let mut found = diagnosed(&rejected.found);
+            // What drivers say of a job that is wrong already is told at once, too.
+            if let Some(draft) = rejected.draft
+                && let Err(SubmitError::Invalid(further)) = api.agent.validate(&draft.job).await
+            {
+                let further = further.into_iter().filter(|further| !found.iter().any(|known| same(known, further)));
+                let further: Vec<_> = further.collect();
+                found.extend(further);
+            }
+            return Ok(Json(found_wrong(found)));
+        }
     };
     let mut warnings: Vec<_> = parsed.warnings.iter().map(ToString::to_string).collect();
     match api.agent.validate(&parsed.job).await {
@@ -81,7 +92,7 @@ pub(super) async fn validate(State(api): State<Api>, body: Bytes) -> Result<Json
 
 /// What submitting a job would change.
 pub(super) async fn plan(State(api): State<Api>, Path(id): Path<String>, body: Bytes) -> Result<Answer<PlanResponse>> {
-    let request: PlanRequest = json(&body)?;
+    let request: PlanRequest = json_of_any_case(&body)?;
     let parsed = parsed(&request.job)?;
     if parsed.job.id != id {
         return Err(Refused::invalid("Job ID does not match"));
@@ -91,6 +102,11 @@ pub(super) async fn plan(State(api): State<Api>, Path(id): Path<String>, body: B
         body.diff = None;
     }
     Ok(Answer { index: api.agent.index(), body })
+}
+
+/// Whether two say the same of one place.
+fn same(one: &Problem, other: &Problem) -> bool {
+    one.pointer == other.pointer && (one.message.contains(&other.message) || other.message.contains(&one.message))
 }
 
 /// The errors of the job's own check, as the agent's are told.

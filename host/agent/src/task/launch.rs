@@ -58,6 +58,10 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         node: &node,
     });
     let mut config = variables.config(&task.config)?;
+    let ports = ports::of_task(&alloc.ports, group, task);
+    if ["ports", "port_map"].iter().all(|key| info.config_schema["properties"][*key].is_object()) {
+        ports::publish_legacy(task, &ports, &mut config);
+    }
     let misfits = shared.schemas.check(info, &mut config, false);
     if let Some(first) = misfits.first() {
         return Err(format!("config{}: {}", first.pointer, first.message));
@@ -70,7 +74,7 @@ pub(crate) fn prepare(shared: &Shared, alloc: &Allocation, name: &str) -> Result
         config,
         user: (!user.is_empty()).then_some(user),
         resources,
-        ports: ports::of_task(&alloc.ports, group, task),
+        ports,
         network: TaskNetwork {
             mode: alloc.network_mode.clone(),
             namespace_path: alloc.network.as_ref().and_then(|network| network.namespace_path.clone()),

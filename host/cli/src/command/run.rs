@@ -41,7 +41,7 @@ pub struct Arguments {
 /// Runs the job until it is over or the user ends it.
 pub fn run(arguments: Arguments) -> Outcome {
     arguments.logging.start("warn")?;
-    let file = arguments.file.read()?;
+    let file = arguments.file.read_alone()?;
     let config = arguments.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let home = config::default_data_dir()
         .ok_or_else(|| Failure::input("HOME is not set").remedy("set HOME or XDG_DATA_HOME"))?;

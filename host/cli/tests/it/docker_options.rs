@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     docker::{Image, containers, gone},
-    harness::{Station, run},
+    harness::{Station, eventually, run},
 };
 
 /// Everything is allowed, and nothing else is set.
@@ -401,7 +401,7 @@ fn memory_and_cpu_are_those_of_nomads_table() {
         assert_eq!(host["MemorySwap"], limit << 20, "row {row}: no swap");
         assert_eq!(host["CpuShares"], 100 + row, "row {row}");
         let told = if most > 0 { format!("{} {soft} {most}", 100 + row) } else { format!("{} {soft}", 100 + row) };
-        crate::harness::eventually("it has spoken", || {
+        eventually("it has spoken", || {
             let said = station.cli(&["alloc", "logs", &alloc[..8], &format!("t{row}")]).out;
             (said.trim() == told).then_some(())
         });
@@ -461,5 +461,55 @@ impl Volume {
 impl Drop for Volume {
     fn drop(&mut self) {
         run("docker", &["volume", "rm", "-f", &self.0]);
+    }
+}
+
+#[test]
+fn a_compose_file_runs_and_is_checked_by_the_engine() {
+    let image = Image::make("compose");
+    let station = Station::start();
+    let command = r#"["sh", "-c", "while :; do busybox sleep 1; done"]"#;
+    let text = format!(
+        "services:\n  web:\n    image: {0}\n    command: {command}\n    depends_on: [db]\n  db:\n    image: {0}\n    \
+         command: {command}\n    healthcheck: {{ test: busybox true, interval: 1s, timeout: 2s, retries: 5 }}\n",
+        image.0
+    );
+    std::fs::write(station.path("compose.yaml"), text).unwrap();
+    let compose = station.path("compose.yaml");
+    let imported = station.cli(&["job", "import", "compose", "--name", "shop", compose.to_str().unwrap()]).ok();
+    let alloc = station.run_job("shop", &imported);
+    let of = |task: &str| {
+        let named = format!("name={task}-{alloc}");
+        let id = run("docker", &["ps", "-q", "--no-trunc", "--filter", &named]).ok();
+        let said: Value = serde_json::from_str(&run("docker", &["inspect", id.trim()]).ok()).unwrap();
+        said[0].clone()
+    };
+    let check = &of("db")["Config"]["Healthcheck"];
+    assert_eq!((&check["Test"], &check["Interval"]), (&json!(["CMD-SHELL", "busybox true"]), &json!(1_000_000_000)));
+    eventually("the engine finds it healthy", || (of("db")["State"]["Health"]["Status"] == "healthy").then_some(()));
+    let started = |task: &str| of(task)["State"]["StartedAt"].as_str().unwrap_or_default().to_owned();
+    assert!(started("db") < started("web"), "{} {}", started("db"), started("web"));
+    station.cli(&["job", "stop", "--purge", "shop"]).ok();
+    gone(&alloc);
+}
+
+#[test]
+fn ports_of_old_jobs_are_published_with_and_without_a_map() {
+    let image = Image::make("old-ports");
+    let station = Station::start();
+    let network = "network {\n dynamic_ports = [6379, \"web\"]\n}";
+    for (map, inside) in [("", None), ("port_map {\n web = 80\n nobody = 81\n}", Some("80"))] {
+        let text = job(&image.0, map, "").replace("cpu        = 100", network);
+        let alloc = station.run_job("options", &text);
+        let container = containers(&alloc).pop().expect("it has a container");
+        let said: Value = serde_json::from_str(&run("docker", &["inspect", &container]).ok()).unwrap();
+        let bindings = said[0]["HostConfig"]["PortBindings"].as_object().unwrap();
+        let web = station.address(&alloc, "web");
+        let (_, web) = web.rsplit_once(':').unwrap();
+        let web = format!("{}/tcp", inside.unwrap_or(web));
+        assert!(bindings.contains_key("6379/tcp") && bindings.contains_key(&web), "{map}: {bindings:?}");
+        assert_eq!(bindings.len(), 4, "{map}: {bindings:?}");
+        station.cli(&["job", "stop", "--purge", "options"]).ok();
+        gone(&alloc);
     }
 }

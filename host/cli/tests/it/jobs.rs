@@ -26,6 +26,10 @@ fn a_job_is_printed_without_an_agent_and_runs_again_as_printed() {
     assert_eq!((task["Config"]["args"][0].as_str(), task["KillTimeout"].is_null()), (Some("900"), true), "{printed}");
     let said = run(PROGRAM, &["job", "run", "-output", file]).refused(2);
     assert!(said.contains("Unset variable"), "{said}");
+    let unknown = ["job", "run", "-output", "-var", "n=900", "-var", "other=1"];
+    let said = run(PROGRAM, &[&unknown[..], &[file]].concat()).refused(2);
+    assert!(said.contains("Undefined -var variable"), "{said}");
+    run(PROGRAM, &[&unknown[..], &["-hcl2-strict=false", file]].concat()).ok();
     let station = Station::start();
     fs::write(station.path("printed.json"), printed).unwrap();
     station.cli(&["job", "run", station.path("printed.json").to_str().unwrap()]).ok();
@@ -47,6 +51,37 @@ fn a_job_comes_through_a_pipe() {
         (submission["Source"].as_str(), submission["Variables"].as_str()),
         (Some(text.as_str()), Some("n = \"900\"\n"))
     );
+    let json = station.cli_with(&["job", "run", "-output", "-"], &job(1, 901)).ok();
+    station.cli_with(&["job", "run", "-detach", "-"], &json).ok();
+    let submission = station.get("/v1/job/planned/submission");
+    assert_eq!((submission["Source"].as_str(), submission["Format"].as_str()), (Some(json.as_str()), Some("json")));
+}
+
+#[test]
+fn a_file_and_its_drivers_are_complained_of_at_once() {
+    let station = Station::start();
+    let text = job(1, 1)
+        .replace("count = 1", "count = \"many\"\n    vault {}")
+        .replace("command", "comand")
+        .replace("[\"1\"]", "[\"${nobody}\", \"${NOMAD_ALLOC_ID}\"]");
+    let file = station.job("wrong", &text);
+    for arguments in [&["job", "validate"][..], &["job", "run"]] {
+        let said = station.cli(&[arguments, &[file.as_str()]].concat()).refused(2);
+        for expected in [
+            "Inappropriate value for attribute \"count\"",
+            "\"vault\" cannot be used here",
+            "unknown key \"comand\"; did you mean \"command\"?",
+            "There is no variable named \"nobody\".",
+        ] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }
+    let offline = station.cli(&["job", "validate", "--offline", &file]).refused(2);
+    assert!(offline.contains("\"count\"") && !offline.contains("comand"), "{offline}");
+    // An expression that could not be evaluated is one mistake, not also a key that is missing.
+    let broken = station.job("broken", &job(1, 1).replace("\"/bin/sleep\"", "local.nope"));
+    let said = station.cli(&["job", "validate", &broken]).refused(2);
+    assert_eq!(said.matches('×').count(), 1, "{said}");
 }
 
 #[test]

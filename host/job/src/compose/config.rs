@@ -31,8 +31,8 @@ const LISTS: [(&str, &str); 3] = [("cap_add", "cap_add"), ("cap_drop", "cap_drop
 const MAPS: [(&str, &str); 2] = [("labels", "labels"), ("sysctls", "sysctl")];
 
 impl Import {
-    /// The inside of a task's `config`, and the labels of its ports.
-    pub(super) fn config(&mut self, name: &str, service: &Fields, all: &Fields) -> (String, Vec<String>) {
+    /// The inside of a task's `config`.
+    pub(super) fn config(&mut self, name: &str, service: &Fields, all: &Fields) -> String {
         let mut out = format!("image = {}\n", quoted(&self.image(name, service)));
         if text(service, "pull_policy").as_deref() == Some("always") {
             out.push_str("force_pull = true\n");
@@ -64,7 +64,7 @@ impl Import {
         out.push_str(&self.namespaces(name, service));
         out.push_str(&devices(service));
         out.push_str(&logging(service));
-        (out, ports)
+        out
     }
 
     fn image(&mut self, name: &str, service: &Fields) -> String {

@@ -161,10 +161,11 @@ impl<'a> Decoder<'a> {
         let wanted = usize::from(spec.label.is_some());
         if instance.labels.len() < wanted {
             let detail = format!("All {} blocks must have 1 label (name).", spec.name);
-            self.complain(instance.place.clone(), "Missing name for block", detail);
+            self.complain(instance.place.clone(), &format!("Missing name for {}", spec.name), detail);
         } else if let Some((_, place)) = instance.labels.get(wanted) {
-            let detail = format!("Only {wanted} label(s) are expected for {} blocks.", spec.name);
-            self.complain(place.clone(), "Extraneous label for block", detail);
+            let count = if wanted == 0 { "No labels are" } else { "Only 1 label (name) is" };
+            let detail = format!("{count} expected for {} blocks.", spec.name);
+            self.complain(place.clone(), &format!("Extraneous label for {}", spec.name), detail);
         }
         if let (Some(key), Some((label, place))) = (spec.label, instance.labels.first()) {
             self.map.note(&join(at, key), Some(place.clone()));
@@ -284,6 +285,9 @@ impl<'a> Decoder<'a> {
             return self.complain(place, &format!("Duplicate {} block", spec.name), detail);
         }
         let list = join(at, spec.json);
+        if !matches!(spec.shape, Shape::One | Shape::Many | Shape::ByLabel) {
+            self.label(spec, instance, at, out);
+        }
         match spec.shape {
             Shape::One => {
                 self.map.note(&list, Some(place));
@@ -297,7 +301,11 @@ impl<'a> Decoder<'a> {
             }
             Shape::Free => {
                 self.map.note(&list, Some(place));
+                let before = self.errors;
                 let mut value = self.free(instance.body, scope, &list);
+                if self.errors > before {
+                    self.damaged.insert(list);
+                }
                 value.retain(|_, value| !value.is_null());
                 out.insert(spec.json.into(), Value::Object(value));
             }

@@ -101,9 +101,8 @@ impl Evaluator<'_> {
     /// As it is written; the library keeps no more than a float of it.
     fn number(&self, literal: &hcl_edit::Number, blame: &Expression) -> Outcome<Value> {
         let written = blame.span().and_then(|span| self.text.get(span)).map(str::trim);
-        written
-            .and_then(Number::read)
-            .or_else(|| Number::read(&literal.to_string()))
+        let number = written.map_or_else(|| Number::read(&literal.to_string()), Number::read);
+        number
             .map(Value::Number)
             .ok_or_else(|| Fault::new(span(blame), "Invalid number literal", "The number is too large."))
     }

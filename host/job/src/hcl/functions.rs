@@ -156,7 +156,7 @@ impl Functions {
         (function.run)(&Call { arguments, files }).map_err(|why| Refusal {
             argument: None,
             summary: "Error in function call",
-            detail: format!("Call to function {name:?} failed: {why}."),
+            detail: format!("Call to function {name:?} failed: {}.", why.trim_end_matches('.')),
         })
     }
 

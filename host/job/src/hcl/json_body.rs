@@ -86,29 +86,67 @@ impl Writer {
 
     fn block(&mut self, spec: &'static Block, label: &str, fields: &Map<String, Value>) -> Written {
         self.line(&format!("{} {label}{{", spec.name));
-        for (key, value) in fields {
+        self.body(spec, fields)?;
+        self.line("}");
+        Ok(())
+    }
+
+    fn body(&mut self, spec: &'static Block, fields: &Map<String, Value>) -> Written {
+        for (key, value) in fields.iter().filter(|(key, value)| !value.is_null() && *key != "//") {
             let task_in_job = spec.name == "job" && key == "task";
-            let inner = if task_in_job { JOB.block("group") } else { Some(spec) };
-            match inner.and_then(|inner| inner.block(key)) {
-                _ if value.is_null() || key == "//" => {}
+            let around = if task_in_job { JOB.block("group") } else { Some(spec) };
+            match around.and_then(|around| around.block(key)) {
+                None if key == "dynamic" => self.dynamic(spec, value)?,
+                None => self.attribute(key, value)?,
                 Some(inner) => match inner.shape {
                     Shape::Strings => self.attribute(key, single(value))?,
-                    Shape::StringsBlock | Shape::Lists => {
+                    Shape::One | Shape::Many | Shape::ByLabel => self.blocks(inner, value)?,
+                    Shape::StringsBlock | Shape::Lists | Shape::Free => {
                         self.line(&format!("{key} {{"));
-                        self.attributes(object(single(value), key)?)?;
+                        self.inside(inner, object(single(value), key)?)?;
                         self.line("}");
                     }
-                    Shape::Free => {
-                        self.line(&format!("{key} {{"));
-                        self.free(object(single(value), key)?)?;
-                        self.line("}");
-                    }
-                    _ => self.blocks(inner, value)?,
                 },
-                None => self.attribute(key, value)?,
             }
         }
-        self.line("}");
+        Ok(())
+    }
+
+    /// What stands between the braces of a block of any shape.
+    fn inside(&mut self, spec: &'static Block, fields: &Map<String, Value>) -> Written {
+        match spec.shape {
+            Shape::One | Shape::Many | Shape::ByLabel => self.body(spec, fields),
+            Shape::Strings | Shape::StringsBlock | Shape::Lists => self.attributes(fields),
+            Shape::Free => self.free(fields),
+        }
+    }
+
+    /// `"dynamic": {"port": {"for_each": …, "content": {…}}}`.
+    fn dynamic(&mut self, spec: &'static Block, value: &Value) -> Written {
+        for kinds in one_or_many(value) {
+            for (kind, bodies) in object(kinds, "dynamic")? {
+                for body in one_or_many(bodies) {
+                    self.line(&format!("dynamic {} {{", quoted(kind)));
+                    for (key, value) in object(body, kind)? {
+                        match (key.as_str(), value, spec.block(kind)) {
+                            ("//", ..) => {}
+                            // What is in one of an unknown kind does not matter: that it is unknown will be said.
+                            ("content", value, inner) => {
+                                self.line("content {");
+                                inner.map_or(Ok(()), |inner| self.inside(inner, object(single(value), key)?))?;
+                                self.line("}");
+                            }
+                            // A name, not a text.
+                            ("iterator", Value::String(name), _) if hcl_edit::Ident::try_new(name.as_str()).is_ok() => {
+                                self.line(&format!("iterator = {name}"));
+                            }
+                            _ => self.attribute(key, value)?,
+                        }
+                    }
+                    self.line("}");
+                }
+            }
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::header;
 use super::scope::Scope;
 use super::value::{Map, Value};
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
 
 /// The scope of the job block: `var` and `local`.
@@ -85,6 +85,11 @@ struct Local<'b> {
 fn collect<'b>(body: &'b Body, source: &Source, found: &mut Diagnostics) -> BTreeMap<String, Local<'b>> {
     let mut locals: BTreeMap<String, Local> = BTreeMap::new();
     for block in body.blocks().filter(|block| block.ident.as_str() == "locals") {
+        if let Some(label) = block.labels.first() {
+            let place = label.span().unwrap_or_default();
+            let detail = "No labels are expected for locals blocks.";
+            found.push(Fault::new(place, "Extraneous label for locals", detail).diagnostic(source));
+        }
         for inner in block.body.blocks() {
             let detail = "Only name = value may stand in a \"locals\" block.";
             found.push(Fault::new(header(inner), "Unsupported block type", detail).diagnostic(source));
@@ -93,10 +98,9 @@ fn collect<'b>(body: &'b Body, source: &Source, found: &mut Diagnostics) -> BTre
             let name = attribute.key.as_str().to_owned();
             if let Some(first) = locals.get(&name) {
                 let before = source.locate(&first.attribute.key.span().unwrap_or_default());
-                let detail = format!("Duplicate {name} definition found; the first is at {before}.");
+                let summary = format!("local {name:?} has a value already, at {before}; only this one counts");
                 let place = attribute.key.span().unwrap_or_default();
-                found.push(Fault::new(place, "Duplicate value in locals", detail).diagnostic(source));
-                continue;
+                found.push(Diagnostic::warning(summary, "").in_source(source, &place));
             }
             let mut needs = Needs::default();
             needs.visit_expr(&attribute.value);

@@ -11,7 +11,8 @@ use hcl_edit::visit::{Visit, visit_element, visit_expr};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::source::Source;
 
-const DETAIL: &str = "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \
+/// What to do about one that goes on.
+pub const DETAIL: &str = "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \
                       \\n escape to represent a newline character or use the \"heredoc\" multi-line template syntax.";
 
 /// Complains of each quoted string of a text that goes over the end of a line.

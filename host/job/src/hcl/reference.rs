@@ -163,7 +163,7 @@ pub fn unset_variable(name: &str) -> (String, String) {
 }
 
 fn is_attribute(step: &hcl_edit::Decorated<TraversalOperator>) -> bool {
-    matches!(step.value(), TraversalOperator::GetAttr(_))
+    matches!(step.value(), TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_))
 }
 
 fn is_literal(step: &hcl_edit::Decorated<TraversalOperator>) -> bool {

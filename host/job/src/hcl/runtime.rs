@@ -1,24 +1,37 @@
 //! Templates that are evaluated when a task starts, with everything known.
 
 use hcl_edit::template::Template;
+use hcl_edit::visit::Visit;
 use serde_json::{Map, Value};
 
 use super::budget::Budget;
 use super::eval::{Evaluator, Unknown};
 use super::fault::Fault;
 use super::functions::{Files, Functions};
+use super::names::Names;
 use super::scope::Scope;
 use super::value::Value as Evaluated;
 
 /// Evaluates one text with the functions of the runtime; the error is a sentence.
 pub fn evaluate(text: &str, names: &Map<String, Value>) -> Result<Value, String> {
-    let template = hcl_edit::parser::parse_template(text)
-        .map_err(|error| format!("{text:?} is not a template: {}.", error.message()))?;
+    let template = read(text)?;
     let mut scope = Scope::new();
     for (name, value) in names {
         scope.set(name.as_str(), Evaluated::from(value.clone()));
     }
     run(text, &template, &scope)
+}
+
+/// Names that a text uses, first parts only; the error is a sentence.
+pub fn roots(text: &str) -> Result<Vec<String>, String> {
+    let template = read(text)?;
+    let mut names = Names::default();
+    names.visit_template(&template);
+    Ok(names.found.into_iter().map(|name| name.root).collect())
+}
+
+fn read(text: &str) -> Result<Template, String> {
+    hcl_edit::parser::parse_template(text).map_err(|error| format!("{text:?} is not a template: {}.", error.message()))
 }
 
 fn run(text: &str, template: &Template, scope: &Scope) -> Result<Value, String> {

@@ -65,14 +65,6 @@ impl Type {
                     _ => Err(invalid(expr)),
                 }
             }
-            // Before HCL2, types were written as text: type = "string".
-            Expression::String(text) => match text.as_str() {
-                "string" => Ok(Self::Text),
-                "number" => Ok(Self::Number),
-                "bool" => Ok(Self::Bool),
-                "any" => Ok(Self::Any),
-                _ => Err(invalid(expr)),
-            },
             _ => Err(invalid(expr)),
         }
     }

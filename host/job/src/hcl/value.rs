@@ -33,11 +33,6 @@ impl Value {
         matches!(self, Self::Null)
     }
 
-    /// Whether it is text.
-    pub fn is_string(&self) -> bool {
-        matches!(self, Self::String(_))
-    }
-
     /// Whether it is a list.
     pub fn is_array(&self) -> bool {
         matches!(self, Self::Array(_))

@@ -1,6 +1,7 @@
-//! Variables: what is declared in the file, and in [`given`] the values from outside.
+//! Variables: what is declared in the file, in [`given`] the values from outside, in [`rules`] what they must be like.
 
 mod given;
+mod rules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -10,6 +11,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body, Structure};
 
 use super::budget::Budget;
+use super::convert::to_text;
 use super::eval::{Evaluator, Unknown};
 use super::fault::{Fault, Outcome};
 use super::functions::{Files, Functions};
@@ -17,6 +19,7 @@ use super::header;
 use super::reference::unset_variable;
 use super::scope::Scope;
 use super::types::Type;
+use super::unify::type_of;
 use super::value::{Map, Value};
 use crate::ParseOptions;
 use crate::diagnostics::Diagnostics;
@@ -47,8 +50,9 @@ impl Variables {
 /// One declared variable.
 struct Variable<'b> {
     name: String,
-    kind: Type,
-    /// Whether a type was written; without one, outside values are text.
+    /// As written, else what the default shows by itself; without either, values may be anything.
+    kind: Option<Type>,
+    /// Whether the type was written.
     typed: bool,
     value: Option<Value>,
     /// What the value came from, for error messages.
@@ -86,6 +90,12 @@ struct Reader<'b, 'a> {
     index: HashMap<String, usize>,
 }
 
+impl Variable<'_> {
+    fn converted(&self, value: Value) -> Result<Value, String> {
+        self.kind.as_ref().unwrap_or(&Type::Any).convert(value)
+    }
+}
+
 impl<'b> Reader<'b, '_> {
     fn error(&mut self, fault: Fault) {
         let item = fault.diagnostic(self.source);
@@ -105,14 +115,19 @@ impl<'b> Reader<'b, '_> {
             return self.error(Fault::new(place, "Invalid variable name", detail));
         }
         let mut variable =
-            Variable { name, kind: Type::Any, typed: false, value: None, origin: "default", rules: Vec::new(), place };
+            Variable { name, kind: None, typed: false, value: None, origin: "default", rules: Vec::new(), place };
         let default = self.declaration(&mut variable, block);
         if let Some(default) = default {
             match self.default_value(&variable, default) {
-                Ok(value) => variable.value = Some(value),
+                Ok(value) => {
+                    variable.kind = variable.kind.or_else(|| Some(type_of(&value)));
+                    variable.value = Some(value);
+                }
                 Err(fault) => self.error(fault),
             }
         }
+        let Variable { name, rules, .. } = &mut variable;
+        rules.retain(|rule| self.is_rule(name, rule));
         self.add(variable);
     }
 
@@ -122,10 +137,10 @@ impl<'b> Reader<'b, '_> {
         for structure in block.body.iter() {
             match structure {
                 Structure::Attribute(attribute) => match attribute.key.as_str() {
-                    "description" => {}
+                    "description" => self.description(&attribute.value),
                     "default" => default = Some(&attribute.value),
                     "type" => match Type::read(&attribute.value) {
-                        Ok(kind) if kind.is_exact() => (variable.kind, variable.typed) = (kind, true),
+                        Ok(kind) if kind.is_exact() => (variable.kind, variable.typed) = (Some(kind), true),
                         Ok(_) => {
                             let detail = "An exact type is required: say what \"any\", or the elements of a list, \
                                           set or map are, as in list(string).";
@@ -151,9 +166,22 @@ impl<'b> Reader<'b, '_> {
         default
     }
 
+    /// Is not needed for anything, and yet has to be a text.
+    fn description(&mut self, expr: &Expression) {
+        let text = evaluate(self.source.text(), self.budget, expr, &Scope::new());
+        match text.map(|value| to_text(&value)) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let detail = "Unsuitable value for \"description\": string required.";
+                self.error(Fault::new(super::eval::span(expr), "Unsuitable value type", detail));
+            }
+            Err(fault) => self.error(fault),
+        }
+    }
+
     fn default_value(&self, variable: &Variable, expr: &Expression) -> Outcome<Value> {
         let value = evaluate(self.source.text(), self.budget, expr, &Scope::new())?;
-        variable.kind.convert(value).map_err(|why| {
+        variable.converted(value).map_err(|why| {
             let detail = format!("This default value is not compatible with the variable's type constraint: {why}.");
             Fault::new(super::eval::span(expr), "Invalid default value for variable", detail)
         })
@@ -161,12 +189,17 @@ impl<'b> Reader<'b, '_> {
 
     /// `variables { a = 1 }` declares `a` with default 1.
     fn declare_all(&mut self, block: &'b Block) {
+        if let Some(label) = block.labels.first() {
+            let place = label.span().unwrap_or_default();
+            let detail = "No labels are expected for variables blocks.";
+            self.error(Fault::new(place, "Extraneous label for variables", detail));
+        }
         for attribute in block.body.attributes() {
             let value = evaluate(self.source.text(), self.budget, &attribute.value, &Scope::new());
             match value {
                 Ok(value) => self.add(Variable {
                     name: attribute.key.as_str().to_owned(),
-                    kind: Type::Any,
+                    kind: Some(type_of(&value)),
                     typed: false,
                     value: Some(value),
                     origin: "default",
@@ -209,27 +242,6 @@ impl<'b> Reader<'b, '_> {
             variables.values.insert(variable.name, value);
         }
         variables
-    }
-
-    fn check(&self, variable: &Variable, value: &Value, rule: &Block) -> Outcome<()> {
-        let mut scope = Scope::new();
-        scope.set_field("var", &variable.name, value.clone());
-        let attribute = |name: &str| {
-            rule.body.get_attribute(name).map(|attribute| &attribute.value).ok_or_else(|| {
-                let detail = format!("The argument {name:?} is required, but no definition was found.");
-                Fault::new(header(rule), "Missing required argument", detail)
-            })
-        };
-        let (condition, message) = (attribute("condition")?, attribute("error_message")?);
-        let evaluator = with_evaluator(self.source.text(), self.budget);
-        if evaluator.truth(condition, &scope, "condition")? {
-            return Ok(());
-        }
-        let message = evaluator.text(message, &scope, "error message")?;
-        let place = self.source.locate(&header(rule));
-        let detail = format!("{message} (This was checked by the validation rule at {place}.)");
-        let summary = format!("Invalid value for {} variable", variable.origin);
-        Err(Fault::new(variable.place.clone(), summary, detail))
     }
 }
 

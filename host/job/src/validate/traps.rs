@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::Report;
+use crate::hcl::convert::json_to_whole;
 use crate::model::{Job, Service, Task, TaskGroup};
 
 /// Images by the last part of their name, and the MiB below which they are known to be killed soon.
-const HUNGRY: [(&str, u64); 14] = [
+const HUNGRY: [(&str, u64); 16] = [
     ("cassandra", 1024),
     ("elasticsearch", 1024),
     ("gitlab-ce", 4096),
@@ -17,9 +18,11 @@ const HUNGRY: [(&str, u64); 14] = [
     ("logstash", 1024),
     ("mariadb", 256),
     ("minecraft-server", 1024),
+    ("mongo", 256),
     ("mysql", 400),
     ("neo4j", 512),
     ("opensearch", 1024),
+    ("postgres", 64),
     ("sonarqube", 2048),
 ];
 
@@ -40,6 +43,7 @@ impl Report {
             }
             for (number, task) in group.tasks.iter().enumerate().filter(|(_, task)| task.driver == "docker") {
                 self.image(task, &format!("{at}/Tasks/{number}"));
+                self.hard_limit(task, &format!("{at}/Tasks/{number}"));
             }
         }
         if let Some(place) = of_consul {
@@ -84,6 +88,16 @@ impl Report {
                     format!("port {label:?} is never published: no task has ports = [{label:?}] in its config");
                 self.warning(format!("{at}/Networks/0/{list}/{index}"), summary);
             }
+        }
+    }
+
+    /// A limit of the driver's own may not be below what the task is promised.
+    fn hard_limit(&mut self, task: &Task, at: &str) {
+        let limit = task.config.get("memory_hard_limit").and_then(json_to_whole).unwrap_or_default();
+        let promised = i64::try_from(task.resources.memory_mb).unwrap_or(i64::MAX);
+        if limit > 0 && limit < promised {
+            let summary = format!("task memory requirements exceed driver hard limit of {limit} MB");
+            self.error(format!("{at}/Config/memory_hard_limit"), summary);
         }
     }
 

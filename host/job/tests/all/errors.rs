@@ -10,6 +10,14 @@ const MISTAKES: &[(&str, &str)] = &[
     ("two jobs", "job \"a\" {}\njob \"b\" {}"),
     ("top level", "jobs \"j\" {}\nx = 1"),
     ("labels", "job {\n  group \"a\" \"b\" {\n  }\n}"),
+    (
+        "labels of blocks without",
+        "variables \"a\" {\n}\nlocals \"b\" {\n}\njob \"j\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      config \"c\" {\n      }\n      env \"d\" {\n      }\n    }\n  }\n}",
+    ),
+    (
+        "labels of maps",
+        "job \"j\" {\n  meta \"m\" {\n  }\n  group \"g\" {\n    task \"t\" {\n      driver = \"d\"\n      config \"c\" {\n      }\n      env \"d\" {\n      }\n    }\n  }\n}",
+    ),
     ("unknown argument", "job \"j\" {\n  datacenter = [\"dc1\"]\n  frobnicate = 1\n  group = 1\n}"),
     ("unknown block", "job \"j\" {\n  gruop \"g\" {\n  }\n  datacenters {\n  }\n}"),
     (

@@ -199,7 +199,7 @@ fn wrong_calls_say_why() {
         ("range(0, 5000)", "more than 1024 values were generated"),
         ("format(\"%d\", \"x\")", "whole number required"),
         ("format(\"%s\")", "not enough arguments"),
-        ("max([1]..., 2)", "Invalid syntax"),
+        ("max([1]..., 2)", "Missing argument separator"),
         ("1 / 0", "Unsuitable value for \"x\": a number in it is infinite or too large."),
         ("0 / 0", "Zero cannot be divided by zero."),
         ("1 / 0 - 1 / 0", "Infinity cannot be subtracted from itself."),

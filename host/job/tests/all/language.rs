@@ -235,6 +235,53 @@ fn locals_may_stand_in_any_order() {
 }
 
 #[test]
+fn dynamic_blocks_have_a_json_form() {
+    let hcl = r#"
+variables {
+  ports = { http = 80 }
+}
+job "j" {
+  dynamic "group" {
+    for_each = ["a", "b"]
+    labels   = ["g-${group.value}"]
+    content {
+      network {
+        dynamic "port" {
+          for_each = var.ports
+          iterator = p
+          labels   = [p.key]
+          content {
+            to = p.value
+          }
+        }
+      }
+      task "t" {
+        driver = "d"
+        dynamic "env" {
+          for_each = [1]
+          content {
+            A = "x"
+          }
+        }
+      }
+    }
+  }
+}
+"#;
+    let json = r#"{
+  "variables": {"ports": {"http": 80}},
+  "job": {"j": {"dynamic": {"group": {"for_each": ["a", "b"], "labels": ["g-${group.value}"], "content": {
+    "network": {"dynamic": [{"port": [{"//": "why", "for_each": "${var.ports}", "iterator": "p", "labels": ["${p.key}"],
+      "content": {"to": "${p.value}"}}]}]},
+    "task": {"t": {"driver": "d", "dynamic": {"env": {"for_each": [1], "content": [{"A": "x"}]}}}}
+  }}}}}
+}"#;
+    assert_eq!(job(hcl), job(json));
+    let wrong = json.replace("\"group\": {\"for_each\"", "\"gruop\": {\"for_each\"");
+    assert!(errors(&wrong).plain().contains("Did you mean \"group\"?"));
+}
+
+#[test]
 fn hcl_in_json_form_means_the_same() {
     let hcl = job(r#"
       variable "n" {

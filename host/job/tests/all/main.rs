@@ -16,6 +16,7 @@ mod passthrough;
 mod rewriting;
 mod runtime;
 mod secrets;
+mod syntax;
 mod traps;
 mod variables;
 

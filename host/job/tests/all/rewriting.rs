@@ -6,7 +6,7 @@ use longshore_job::{ParseOptions, compose, format, parse_str, upgrade};
 fn formatting_keeps_everything_but_space() {
     let text = "job   \"j\"{\n\n\n# a comment\ngroup \"g\" {\ncount=2\n  long_name = 1 # why\n/* several\n   lines */\ntask \"t\" {\ndriver = \"docker\"\nconfig {\nargs = [\n\"a{\",\n  \"${x == \"}\" ? 1 : 2}\",\n]\n}\ntemplate {\ndata = <<EOF\n  {{ kept }}\n    as it is {\nEOF\n}\n}\n}\n}\n\n";
     let wrong = format("x", "job \"j\" {").unwrap_err().plain();
-    assert!(wrong.contains("Invalid syntax"), "{wrong}");
+    assert!(wrong.contains("Unclosed configuration block"), "{wrong}");
     let once = format("x", text).unwrap();
     insta::assert_snapshot!("formatted", once);
     assert_eq!(format("x", &once).unwrap(), once);
@@ -108,6 +108,13 @@ fn the_networks_of_several_tasks_become_the_groups() {
         assert!(group.tasks.iter().all(|task| task.resources.networks.is_empty()));
         assert_eq!(group.tasks[0].config["ports"], serde_json::json!(["http", "x"]));
         assert_eq!(upgrade("new", &new).unwrap(), (new, Vec::new()));
+    }
+    for map in ["port_map = { x = 81 }", "port_map = [{ \"x\" = 81 }]"] {
+        // In front of all else in `config`, where what is added would go.
+        let text = group("", &[task("d", "", "port \"x\" {}").replace("image =", &format!("{map}\nimage ="))]);
+        let (new, _) = upgrade("maps", &text).unwrap();
+        assert!(new.contains("to = 81") && !new.contains("port_map"), "{new}");
+        assert!(new.contains("ports = [\"x\"]"), "{new}");
     }
     let dynamic = task("d", "", "dynamic \"port\" {\nfor_each = [1]\nlabels = [\"p\"]\ncontent {}\n}");
     for (tasks, expected) in [

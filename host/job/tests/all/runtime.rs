@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_job::runtime::{Env, interpolate, interpolate_config};
+use longshore_job::runtime::{Env, hopeless, interpolate, interpolate_config};
 use serde_json::{Value, json};
 
 fn map(list: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -85,6 +85,30 @@ fn in_configuration_the_unknown_is_an_error_with_its_place() {
         assert!(said.iter().any(|line| line.starts_with(expected)), "{expected}: {said:?}");
     }
     assert_eq!(said.len(), 5, "{said:?}");
+}
+
+#[test]
+fn what_can_never_be_filled_in_is_known_before() {
+    let config = json!({
+        "own": "${MINE} ${NOMAD_PORT_x} ${attr.cpu.arch} ${env[\"OTHER\"]}",
+        "list": ["plain", "${for_all} %{ for x in [MINE] }${x}%{ endfor }"],
+        "map": {"${nope}": 1, "a/b": "${node.clas}"},
+        "later": "${node.clas}${MINE}",
+        "broken": "${",
+        "call": "${file(\"x\")}",
+    });
+    let is_known = |name: &str| name == "MINE" || name.starts_with("NOMAD_");
+    let said: Vec<String> = hopeless(&config, &is_known, &env()).iter().map(ToString::to_string).collect();
+    let expected = [
+        "/list/1: There is no variable named \"for_all\".",
+        "/map/${nope}: There is no variable named \"nope\".",
+        "/map/a~1b: This object does not have an attribute named \"clas\". Did you mean \"class\"?",
+        "/broken: \"${\" is not a template",
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.starts_with(expected), "{said}");
+    }
 }
 
 /// Keys, and what is reachable by name.

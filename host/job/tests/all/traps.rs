@@ -39,6 +39,43 @@ fn known_traps_are_warned_of() {
 }
 
 #[test]
+fn ports_that_a_task_publishes_are_its_groups() {
+    let network = "network {\n port \"http\" {}\n}";
+    for (ports, expected) in [
+        (
+            "ports = [\"http\", \"htp\"]",
+            "j:10,18-23: Port \"htp\" not found, check network block. Did you mean \"http\"?",
+        ),
+        ("ports = [\"${x}\", \"http\"]", ""),
+        ("port_map {\n db = 5432\n}", "Port \"db\" not found, check network block."),
+        ("port_map {\n http = 80\n}", ""),
+        (
+            "ports = [\"http\"]\nport_map {\n http = 80\n}",
+            "'port_map' cannot map group network ports, use 'ports' instead",
+        ),
+    ] {
+        let text = group(&format!("{network}\n{}", docker(&format!("image = \"a:1\"\n{ports}"))));
+        let said = parse_str("j", &text, &Default::default()).map_or_else(|found| found.plain(), |_| String::new());
+        assert!(if expected.is_empty() { said.is_empty() } else { said.contains(expected) }, "{text}: {said}");
+    }
+    // What a task's own network has not is passed over, as Nomad does.
+    let own = "resources {\n network {\n port \"web\" {}\n}\n}";
+    let old = docker("image = \"a:1\"\nport_map {\n db = 1\n}").replace("driver =", &format!("{own}\ndriver ="));
+    let said = parse_str("j", &group(&old), &Default::default()).unwrap().warnings.plain();
+    assert!(said.contains("Port \"db\" not found"), "{said}");
+    let text = group(&docker("image = \"a:1\"\nmemory_hard_limit = \"6\""));
+    let said = parse_str("j", &text, &Default::default()).unwrap_err().plain();
+    assert!(said.contains("j:7,21-24: task memory requirements exceed driver hard limit of 6 MB"), "{said}");
+    // What is wrong with a port says all there is to say.
+    let text = group(&format!(
+        "network {{\n port \"http\" {{\n to = \"x\"\n}}\n}}\n{}",
+        docker("image = \"a:1\"\nports = [\"x\"]")
+    ));
+    let said = parse_str("j", &text, &Default::default()).unwrap_err().plain();
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
 fn wrong_blocks_are_refused_even_before_the_agent_acts_on_them() {
     let task = |inside: &str| format!("task \"t\" {{\ndriver = \"d\"\n{inside}\n}}");
     for (inside, expected) in [

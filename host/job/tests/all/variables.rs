@@ -83,7 +83,11 @@ fn wrong_declarations_and_values_are_named() {
         ),
         ("variable \"y\" {\n default = 1\n}", "1", "Undefined -var variable; A \"x\" variable was passed"),
         ("locals {\n x = local.y\n y = local.x\n}", "", "Circular reference in locals"),
-        ("locals {\n x = 1\n}\nlocals {\n x = 2\n}", "", "Duplicate value in locals"),
+        ("variable \"x\" {\n type = \"string\"\n}", "a", "Invalid type specification"),
+        ("variable \"x\" {\n default = 1\n description = [\"a\"]\n}", "", "Unsuitable value for \"description\""),
+        ("variable \"x\" {\n default = [\"a\"]\n}", "[1, 2]", "tuple of the declared length required, got list"),
+        ("variable \"x\" {\n default = 1\n}", "[1]", "a number required, got string"),
+        ("variables {\n x = true\n}", "[1]", "a bool required, got list"),
     ] {
         let mut options = ParseOptions::default();
         if !given.is_empty() {
@@ -109,9 +113,58 @@ fn a_default_gives_a_variable_its_type() {
         ("variable \"x\" {\n default = 1\n}", json!(5)),
         ("variable \"x\" {\n default = \"1\"\n}", json!("5")),
         ("variable \"x\" {}", json!("5")),
+        ("variable \"x\" {\n default = null\n}", json!(5)),
     ] {
         assert_eq!(value(declared, "var.x", &options), Ok(expected), "{declared}");
     }
+    let options = ParseOptions { variables: pairs(&[("x", "[\"a\", true]")]), ..Default::default() };
+    assert_eq!(value("variables {\n x = [\"\", \"\"]\n}", "var.x", &options), Ok(json!(["a", "true"])));
+}
+
+#[test]
+fn keys_that_a_default_has_not_are_lost_and_told() {
+    let text = format!("variables {{\n x = {{}}\n}}\n{}", crate::task_text("config {\n x = var.x\n}"));
+    let options = ParseOptions { var_text: "x = { a = 1 }".into(), ..Default::default() };
+    let parsed = parse_str("test.hcl", &text, &options).unwrap();
+    assert_eq!(parsed.job.task_groups[0].tasks[0].config["x"], json!({}));
+    let said = parsed.warnings.plain();
+    assert!(said.contains("input.vars:1,5-14: variable \"x\" loses a: without a type"), "{said}");
+    let typed = text.replace("variables {\n x = {}", "variable \"x\" {\n type = object({})");
+    assert!(parse_str("test.hcl", &typed, &options).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn a_rule_looks_at_its_own_variable_and_at_nothing_else() {
+    for (condition, expected) in [
+        ("var.x > 0", None),
+        ("length([for y in [var.x] : y]) == 1", None),
+        ("true", Some("The condition for variable \"x\" must refer to var.x")),
+        ("length([for x in [1] : x]) == 1", Some("must refer to var.x")),
+        ("var.x > var.y", Some("test.hcl:4,23-28: Invalid reference in variable validation")),
+        ("var.x > local.y", Some("can only refer to the variable itself, using var.x.")),
+        ("var[\"x\"] > 0", Some("Invalid reference in variable validation")),
+    ] {
+        let declared = format!(
+            "variable \"x\" {{\n default = 1\n validation {{\n  condition = {condition}\n  error_message = \"m\"\n }}\n}}"
+        );
+        let said = value(&declared, "var.x", &ParseOptions::default());
+        match expected {
+            None => assert_eq!(said, Ok(json!(1)), "{condition}"),
+            Some(expected) => {
+                assert!(said.as_ref().is_err_and(|said| said.contains(expected)), "{condition}: {said:?}")
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_of_two_locals_counts() {
+    let text =
+        format!("locals {{\n x = 1\n}}\nlocals {{\n x = 2\n}}\n{}", crate::task_text("config {\n x = local.x\n}"));
+    let parsed = parse_str("test.hcl", &text, &ParseOptions::default()).unwrap();
+    assert_eq!(parsed.job.task_groups[0].tasks[0].config["x"], json!(2));
+    let said = parsed.warnings.plain();
+    assert!(said.contains("test.hcl:5,2-3: local \"x\" has a value already, at test.hcl:2,2-3"), "{said}");
 }
 
 #[test]

@@ -22,7 +22,6 @@ pub struct RegisterRequest {
     /// The job document, as it was sent.
     pub job: Value,
     /// The text it was written as.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub submission: Option<Submission>,
     /// Refuse unless the job's modify index is `job_modify_index` (0: there is no such job).
     pub enforce_index: bool,

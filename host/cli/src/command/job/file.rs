@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use longshore_agent::api::document::{PlanRequest, Submission, ValidateResponse};
-use longshore_job::{Diagnostic, Diagnostics, ParseOptions, SourceMap, model::Job};
+use longshore_job::{Diagnostic, Diagnostics, ParseOptions, Rejected, SourceMap, model::Job};
 
 use serde_json::Value;
 
@@ -27,6 +27,10 @@ pub struct JobFileArguments {
     /// Ignore values of variables that the file does not declare
     #[arg(long)]
     lenient: bool,
+    /// What Nomad calls the opposite of `lenient`
+    #[arg(long, hide = true, default_value_t = true, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", action = clap::ArgAction::Set)]
+    hcl2_strict: bool,
 }
 
 /// A job and where each of its parts was written.
@@ -66,7 +70,7 @@ impl JobFileArguments {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             allow_files: true,
-            strict: !self.lenient,
+            strict: self.hcl2_strict && !self.lenient,
             ..ParseOptions::default()
         }
     }
@@ -88,26 +92,61 @@ impl JobFileArguments {
     }
 
     /// Reads the file. Warnings go to standard error.
-    pub fn read(&self) -> Outcome<JobFile> {
-        let file = self.read_quietly()?;
-        if !file.warnings.is_empty() {
-            anstream::eprint!("{}", file.warnings.graphical(true));
-        }
-        Ok(file)
+    pub async fn read(&self, client: &Client) -> Outcome<JobFile> {
+        Ok(told(self.read_quietly(client).await?))
     }
 
-    /// Reads the file and leaves its warnings to the caller.
-    pub fn read_quietly(&self) -> Outcome<JobFile> {
-        let parsed = longshore_job::parse_file(&self.file, &self.options()).map_err(Failure::places)?;
-        let source = parsed.map.source().map(|source| source.text().to_owned());
+    /// Reads the file and leaves its warnings to the caller. Of a job that is wrong the agent is asked as well, so that
+    /// all is told at once.
+    pub async fn read_quietly(&self, client: &Client) -> Outcome<JobFile> {
+        match self.parse() {
+            Ok(file) => Ok(file),
+            Err(rejected) => Err(Failure::places(further(rejected, client).await)),
+        }
+    }
+
+    /// As [`Self::read`], where there is no agent to ask.
+    pub fn read_alone(&self) -> Outcome<JobFile> {
+        self.read_alone_quietly().map(told)
+    }
+
+    /// As [`Self::read_quietly`], where there is no agent to ask.
+    pub fn read_alone_quietly(&self) -> Outcome<JobFile> {
+        self.parse().map_err(|rejected| Failure::places(rejected.found))
+    }
+
+    fn parse(&self) -> Result<JobFile, Rejected> {
+        let parsed = longshore_job::draft_file(&self.file, &self.options())?;
         let submission = Submission {
-            format: if source.is_some() { "hcl2".into() } else { "json".into() },
-            source: source.or_else(|| std::fs::read_to_string(&self.file).ok()).unwrap_or_default(),
+            format: if parsed.map.source().is_some() { "hcl2".into() } else { "json".into() },
+            source: parsed.text,
             variable_flags: Some(self.variables.iter().cloned().collect()),
             variables: self.variable_text(),
         };
         Ok(JobFile { job: parsed.job, submission, warnings: parsed.warnings, map: parsed.map })
     }
+}
+
+/// The file, its warnings said.
+fn told(file: JobFile) -> JobFile {
+    if !file.warnings.is_empty() {
+        anstream::eprint!("{}", file.warnings.graphical(true));
+    }
+    file
+}
+
+/// What is wrong with a job, with what the agent finds. One that does not answer changes nothing.
+async fn further(rejected: Rejected, client: &Client) -> Diagnostics {
+    let Rejected { mut found, draft: Some(draft) } = rejected else { return rejected.found };
+    let request = PlanRequest { job: longshore_job::to_json(&draft.job), diff: false };
+    let Ok(answer) = client.put::<ValidateResponse>("/v1/validate/job", &request).await else { return found };
+    let known: Vec<_> = found.errors().filter_map(|item| item.path.clone()).collect();
+    let is_new = |path: &str| draft.is_whole(path) && !known.iter().any(|known| path.starts_with(known));
+    for problem in answer.problems.into_iter().filter(|problem| is_new(&problem.path)) {
+        found.push(Diagnostic::error(problem.message, "").at(problem.path));
+    }
+    draft.map.locate(&mut found);
+    found
 }
 
 impl JobFile {

@@ -60,7 +60,7 @@ impl Arguments {
     }
 
     async fn plan(&self, client: &Client) -> Outcome<PlanResponse> {
-        let file = self.file.read()?;
+        let file = self.file.read(client).await?;
         file.check(client).await?;
         let request = PlanRequest { job: longshore_job::to_json(&file.job), diff: true };
         client.put(&format!("/v1/job/{}/plan", segment(&file.job.id)), &request).await

@@ -43,7 +43,7 @@ impl Arguments {
         if self.output {
             return output::print_json(&self.file.document()?);
         }
-        let file = self.file.read()?;
+        let file = self.file.read(client).await?;
         let answer = submit(client, &file, self.check_index).await?;
         for warning in file.further(&answer.warnings) {
             anstream::eprintln!("{warning}");

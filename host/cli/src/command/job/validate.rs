@@ -55,7 +55,11 @@ impl Arguments {
 
     /// What is seldom meant, and whether the job may run.
     async fn check(&self, client: &Client) -> (Diagnostics, Outcome) {
-        let file = match self.file.read_quietly() {
+        let read = match self.offline {
+            true => self.file.read_alone_quietly(),
+            false => self.file.read_quietly(client).await,
+        };
+        let file = match read {
             Ok(file) => file,
             Err(failure) => return (Diagnostics::new(), Err(failure)),
         };

@@ -61,17 +61,14 @@ impl Reader<'_, '_> {
         did_you_mean(name, self.index.keys().map(String::as_str))
     }
 
-    /// Text is taken as it is for variables of type string, or whose default is, or without either; and read as HCL
+    /// Text is taken as it is for variables of type string or number, and those that may be anything; and read as HCL
     /// for others.
     fn set_text(&mut self, name: &str, text: &str, origin: &'static str, from: &str) {
         let source = Source::new(format!("<value for var.{name} from {from}>"), text);
         let Some(variable) = self.index.get(name).map(|index| &self.declared[*index]) else {
             return;
         };
-        let literal = match (variable.typed, &variable.value) {
-            (true, _) => matches!(variable.kind, Type::Text | Type::Number),
-            (false, default) => default.as_ref().is_none_or(Value::is_string),
-        };
+        let literal = matches!(variable.kind, None | Some(Type::Text | Type::Number));
         let value = if literal { Ok(Value::from(text)) } else { parse_value(&source, self.budget) };
         self.set(name, value, origin, 0..text.len(), &source);
     }
@@ -81,8 +78,18 @@ impl Reader<'_, '_> {
         let Some(variable) = self.index.get(name).and_then(|index| self.declared.get_mut(*index)) else {
             return;
         };
-        match value.and_then(|value| compatible(variable, value, origin, place)) {
-            Ok(value) => (variable.value, variable.origin) = (Some(value), origin),
+        match value.and_then(|value| compatible(variable, value, origin, place.clone())) {
+            Ok((value, lost)) => {
+                (variable.value, variable.origin) = (Some(value), origin);
+                if !lost.is_empty() {
+                    let summary = format!(
+                        "variable {name:?} loses {}: without a type it is of its default's, which has no such key",
+                        lost.join(", ")
+                    );
+                    self.found.add_source(source);
+                    self.found.push(Diagnostic::warning(summary, "").in_source(source, &place));
+                }
+            }
             Err(fault) => {
                 self.found.add_source(source);
                 self.found.push(fault.diagnostic(source));
@@ -134,12 +141,24 @@ impl Reader<'_, '_> {
     }
 }
 
-fn compatible(variable: &Variable, value: Value, origin: &str, place: Range<usize>) -> Outcome<Value> {
-    variable.kind.convert(value).map_err(|why| {
+/// A value as the variable's type, and the keys that it loses by that although nobody wrote such a type.
+fn compatible(variable: &Variable, value: Value, origin: &str, place: Range<usize>) -> Outcome<(Value, Vec<String>)> {
+    let before = keys(&value);
+    let value = variable.converted(value).map_err(|why| {
         let name = &variable.name;
         let detail = format!("The value for variable {name:?} from {origin} is not compatible with its type: {why}.");
         Fault::new(place, format!("Invalid value for {origin} variable"), detail)
-    })
+    })?;
+    let after = keys(&value);
+    let lost = before.into_iter().filter(|key| !variable.typed && !after.contains(key)).collect();
+    Ok((value, lost))
+}
+
+fn keys(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => fields.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn parse_value(source: &Source, budget: &Budget) -> Outcome<Value> {
