@@ -55,7 +55,7 @@ impl About for Docker {
             summary: "Containers of the machine's Docker Engine".into(),
             filesystem: "image".into(),
             network_modes: ["host", "bridge", "none", "cni"].map(String::from).into(),
-            attributes: Vec::new(),
+            attributes: env::list([("rehearsal", "start")]),
         }
     }
 

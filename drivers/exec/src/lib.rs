@@ -39,7 +39,7 @@ impl About for Exec {
             summary: "Processes kept apart from the machine and from each other".into(),
             filesystem: "chroot".into(),
             network_modes: ["host", "bridge", "none", "cni"].map(String::from).into(),
-            attributes: Vec::new(),
+            attributes: env::list([("rehearsal", "start")]),
         }
     }
 

@@ -45,7 +45,7 @@ impl About for Java {
             summary: "Java programs, kept apart as exec keeps processes".into(),
             filesystem: "chroot".into(),
             network_modes: ["host", "bridge", "none", "cni"].map(String::from).into(),
-            attributes: Vec::new(),
+            attributes: env::list([("rehearsal", "start")]),
         }
     }
 

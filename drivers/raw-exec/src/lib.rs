@@ -22,7 +22,7 @@ impl About for RawExec {
             summary: "Processes of the machine, without isolation".into(),
             filesystem: "none".into(),
             network_modes: ["host", "bridge", "none", "cni"].map(String::from).into(),
-            attributes: Vec::new(),
+            attributes: env::list([("rehearsal", "start")]),
         }
     }
 

@@ -15,7 +15,7 @@ use longshore_job::{
 
 use crate::{
     alloc::env, alloc::etc, alloc::network, alloc::ports, error::Problem, error::SubmitError, interpolate::Variables,
-    shared::Shared,
+    rehearsal, shared::Shared,
 };
 
 /// What was found out about a job.
@@ -54,6 +54,9 @@ pub(crate) async fn job(shared: &Shared, job: &mut Job) -> Result<Vec<String>, S
     let facts = env::node_variables(&shared.node());
     findings.config_names(shared, job, &facts);
     findings.constraints(job, &Variables::new(BTreeMap::new(), facts));
+    if findings.invalid.is_empty() && findings.unplaceable.is_empty() {
+        findings.invalid = rehearsal::refusals(shared, job).await;
+    }
     if !findings.invalid.is_empty() {
         Err(SubmitError::Invalid(findings.invalid))
     } else if !findings.unplaceable.is_empty() {

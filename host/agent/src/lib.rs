@@ -41,6 +41,7 @@ mod look;
 mod machine;
 mod plan;
 mod reconcile;
+mod rehearsal;
 mod schema;
 mod shared;
 mod status;

@@ -67,6 +67,14 @@ pub struct DriverInfo {
     pub grants: Grants,
 }
 
+impl DriverInfo {
+    /// Whether its `start` may be tried before there is a task: it says so itself, by the attribute `rehearsal` with the
+    /// value `start`.
+    pub fn is_rehearsed(&self) -> bool {
+        self.description.attributes.get("rehearsal").is_some_and(|what| what == "start")
+    }
+}
+
 /// Whether tasks can be started now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "state", content = "reason")]
@@ -363,6 +371,11 @@ pub trait Driver: Send + Sync {
     async fn fingerprint(&self) -> Fingerprint;
     /// Starts a task; idempotent by its id.
     async fn start(&self, task: &Task) -> Result<Started, StartError>;
+    /// Tries the start of a task that is not there yet, if the driver lets itself be tried, and makes nothing: what it
+    /// asks for is held against the policy, and nothing else. Answers why it would be denied.
+    async fn rehearse(&self, _task: &Task) -> Option<String> {
+        None
+    }
     /// Finds a task again, changing nothing.
     async fn recover(&self, task: &Task, handle: &[u8]) -> Result<Started, DriverError>;
     /// Ends a task.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{caller::Caller, error::Result, record::EventSink};
 
 /// An image on the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// `sha256:…`.
     pub id: String,

@@ -187,6 +187,22 @@ impl Driver for LoadedDriver {
         self.try_start(task).await
     }
 
+    async fn rehearse(&self, task: &Task) -> Option<String> {
+        let runner = &self.runner;
+        if !self.info.is_rehearsed() {
+            return None;
+        }
+        let whose = For::Rehearsal(task);
+        let limit = runner.operation_limit();
+        match runner.call(&runner.exports.start, "lifecycle.start", whose, limit, || (task.into(),)).await {
+            Ok(Err(refusal)) => match refusal.reason.into() {
+                HostError::Denied(why) => Some(why),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     async fn recover(&self, task: &Task, handle: &[u8]) -> Result<Started, DriverError> {
         const NAME: &str = "lifecycle.recover";
         let runner = &self.runner;

@@ -41,8 +41,21 @@ pub(crate) enum For<'a> {
     Pure,
     /// A task's.
     Task(&'a Task),
+    /// A task's that is not there yet: its start is tried, and nothing is made.
+    Rehearsal(&'a Task),
     /// An allocation's for its network, which is none of its tasks'.
     Network(&'a NetworkRequest),
+}
+
+/// What answers the calls of an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// The backends.
+    Real,
+    /// Nobody: `describe` and the schemas must not need any.
+    None,
+    /// Policy alone, and pulls that seem to go well.
+    Rehearsal,
 }
 
 /// One operation: the data of its store.
@@ -50,7 +63,7 @@ pub(crate) struct Operation {
     pub(crate) host: Arc<DriverHost>,
     pub(crate) caller: Caller,
     pub(crate) name: &'static str,
-    pure: bool,
+    pub(crate) answers: Answers,
     pub(crate) events: u32,
     logged: Arc<LogBudget>,
     memory: MemoryCap,
@@ -99,7 +112,7 @@ impl Operation {
     pub(crate) fn new(host: &Arc<DriverHost>, name: &'static str, whose: For<'_>, meter: &Meter) -> Self {
         let task = match whose {
             For::Driver | For::Pure => None,
-            For::Task(task) => Some(scope(task)),
+            For::Task(task) | For::Rehearsal(task) => Some(scope(task)),
             For::Network(request) => Some(request.scope()),
         };
         let caller = Caller { driver: host.name.clone(), task };
@@ -113,7 +126,11 @@ impl Operation {
         Self {
             caller,
             name,
-            pure: matches!(whose, For::Pure),
+            answers: match whose {
+                For::Pure => Answers::None,
+                For::Rehearsal(_) => Answers::Rehearsal,
+                _ => Answers::Real,
+            },
             events: 0,
             logged: Arc::new(logged),
             memory: MemoryCap::new(memory_bytes, meter),
@@ -141,9 +158,13 @@ impl Operation {
 
     /// A backend of this host, by what it is called.
     pub(crate) fn backend<'a, T: ?Sized>(&self, backend: &'a Option<Arc<T>>, what: &str) -> Result<&'a T> {
-        if self.pure {
-            let text = format!("`{}` is called without any grant in force and cannot use {what}", self.name);
-            return Err(HostError::Denied(text));
+        match self.answers {
+            Answers::Real => {}
+            Answers::Rehearsal => return Err(HostError::Unavailable("a start is only rehearsed".into())),
+            Answers::None => {
+                let text = format!("`{}` is called without any grant in force and cannot use {what}", self.name);
+                return Err(HostError::Denied(text));
+            }
         }
         backend.as_deref().ok_or_else(|| HostError::Unavailable(format!("this host has no {what}")))
     }
@@ -183,8 +204,8 @@ impl WasiView for Operation {
 
 impl WasiHttpView for Operation {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let engines = &self.host.engines;
-        let http = self.http.get_or_insert_with(|| Box::new((WasiHttpCtx::new(), EngineRouter::new(engines.clone()))));
+        let engines = || if self.answers == Answers::Real { self.host.engines.clone() } else { Arc::default() };
+        let http = self.http.get_or_insert_with(|| Box::new((WasiHttpCtx::new(), EngineRouter::new(engines()))));
         let (ctx, hooks) = &mut **http;
         WasiHttpCtxView { ctx, table: &mut self.table, hooks }
     }

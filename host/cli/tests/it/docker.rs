@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::harness::{Station, eventually, fetch, goes_through, run};
 
 /// An image of Debian's static busybox, of one test's own: none can be pulled. Removed with it.
@@ -171,12 +173,15 @@ fn what_policy_forbids_is_refused_with_the_setting_that_would_allow_it() {
     ];
     for (wish, expected) in table {
         let text = page(&image.0).replace("command = \"sh\"", &format!("command = \"sh\"\n        {wish}"));
-        let said = station.cli(&["job", "run", &station.job("page", &text)]).refused(1);
-        assert!(said.contains(expected), "{wish}: {said}");
-        let alloc = station.allocation("page");
-        station.cli(&["job", "stop", "--purge", "page"]).ok();
-        gone(&alloc);
+        for bridged in [false, true] {
+            let text = if bridged { text.replace("network {", "network {\n      mode = \"bridge\"") } else { text.clone() };
+            for command in ["validate", "run"] {
+                let said = station.cli(&["job", command, &station.job("page", &text)]).refused(2);
+                assert!(said.contains(expected), "{wish}, {command}: {said}");
+            }
+        }
     }
+    assert_eq!(station.get("/v1/allocations"), json!([]));
 }
 
 #[test]

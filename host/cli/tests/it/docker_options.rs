@@ -268,7 +268,7 @@ fn a_local_volume_shows_no_path_of_the_host() {
     };
     for (kind, options) in [("tmpfs", "bind"), ("nfs", "ro,rbind"), ("cifs", "bind")] {
         let text = job(&image.0, &mount(kind, options, "/etc"), "");
-        let said = station.cli(&["job", "run", &station.job("options", &text)]).refused(1);
+        let said = station.cli(&["job", "run", &station.job("options", &text)]).refused(2);
         assert!(said.contains("bind\" is not known to be harmless") && said.contains("allow_host_binds"), "{said}");
     }
     let alloc = station.run_job("options", &job(&image.0, &mount("tmpfs", "size=3m,mode=0700", "tmpfs"), ""));
