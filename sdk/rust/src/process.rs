@@ -66,7 +66,9 @@ impl<T: TendsProcess> Lifecycle for T {
         Ok(started(handle::encode(&Handle { process: process.clone(), note })?, process))
     }
 
-    fn recover(_: Task, handle: Vec<u8>) -> Result<Started, Error> {
+    fn recover(task: Task, handle: Vec<u8>) -> Result<Started, Error> {
+        // The instance ends with the operation: its texts, dozens of them, need not be given back one by one.
+        std::mem::forget(task);
         let id = id::<T>(&handle)?;
         processes::inspect(&id)?;
         Ok(started(handle, id))

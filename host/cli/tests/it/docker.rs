@@ -174,7 +174,8 @@ fn what_policy_forbids_is_refused_with_the_setting_that_would_allow_it() {
     for (wish, expected) in table {
         let text = page(&image.0).replace("command = \"sh\"", &format!("command = \"sh\"\n        {wish}"));
         for bridged in [false, true] {
-            let text = if bridged { text.replace("network {", "network {\n      mode = \"bridge\"") } else { text.clone() };
+            let text =
+                if bridged { text.replace("network {", "network {\n      mode = \"bridge\"") } else { text.clone() };
             for command in ["validate", "run"] {
                 let said = station.cli(&["job", command, &station.job("page", &text)]).refused(2);
                 assert!(said.contains(expected), "{wish}, {command}: {said}");

@@ -5,7 +5,10 @@ use longshore_core::{
     image::{self, Images},
 };
 
-use crate::{bindings::longshore::host::images, store::{Answers, Operation}};
+use crate::{
+    bindings::longshore::host::images,
+    store::{Answers, Operation},
+};
 
 impl Operation {
     fn images(&self) -> Result<&dyn Images> {

@@ -82,13 +82,14 @@ impl Engine {
 }
 
 impl Body {
-    /// Waits until there is something to read, if that can be known beforehand. Cancel-safe.
-    pub(super) async fn ready(&mut self, engine: &Engine) -> Result<()> {
+    /// Waits until there is something to read, if that can be known beforehand; answers whether more may come after it.
+    /// Cancel-safe.
+    pub(super) async fn ready(&mut self, engine: &Engine) -> Result<bool> {
         match &self.line {
             Line::Socket(socket) if self.early.is_empty() => {
                 readable(socket).await.map_err(|error| engine.silent(&error))
             }
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 
@@ -113,7 +114,9 @@ impl Body {
                     Ok(Bytes::copy_from_slice(&buffer[..length]))
                 });
                 match read {
-                    Err(Errno::AGAIN) => readable(socket).await?,
+                    Err(Errno::AGAIN) => {
+                        readable(socket).await?;
+                    }
                     Err(Errno::INTR) => {}
                     read => return read.map_err(Into::into),
                 }
@@ -145,9 +148,11 @@ impl Body {
     }
 }
 
-async fn readable(socket: &OwnedFd) -> io::Result<()> {
+/// Waits for bytes or the end; answers whether the end has not come.
+async fn readable(socket: &OwnedFd) -> io::Result<bool> {
     let watched = watched(socket.as_fd(), Interest::READABLE)?;
-    watched.readable().await.map(|_| ())
+    let found = watched.readable().await?;
+    Ok(!found.ready().is_read_closed())
 }
 
 /// The status of an answer, and what came of its body.
