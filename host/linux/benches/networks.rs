@@ -36,6 +36,10 @@ use network::{
     world::{World, within},
 };
 
+/// The program's.
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// Set where nothing of the machine is in reach.
 const APART: &str = "LONGSHORE_BENCH_APART";
 /// Networks measured of each kind.

@@ -179,12 +179,20 @@ impl Socket {
 
     /// A link by name.
     pub fn link(&mut self, name: &str) -> Result<Option<Link>> {
-        let question = RouteNetlinkMessage::GetLink(LinkUnspec::new_with_name(name).build());
         let mut batch = Batch::new();
-        batch.ask(question, 0);
+        batch.ask(question_of(name), 0);
         let answer = self.transact(&batch)?;
         answer.check(&[rustix::io::Errno::NODEV])?;
         Ok(answer.messages.first().and_then(|(kind, payload)| link(parse(*kind, payload)?)))
+    }
+
+    /// Asks for links and takes no notice of the answers: asked, the kernel does at once what it has put off for them.
+    pub fn stir(&mut self, names: &[&str]) -> Result<()> {
+        let mut batch = Batch::new();
+        for name in names {
+            batch.ask(question_of(name), 0);
+        }
+        self.transact(&batch)?.check(&[])
     }
 
     /// The addresses of a link.
@@ -252,6 +260,10 @@ fn bytes(message: &RouteNetlinkMessage) -> Vec<u8> {
     let mut bytes = vec![0; NetlinkSerializable::buffer_len(message)];
     message.serialize(&mut bytes);
     bytes
+}
+
+fn question_of(name: &str) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::GetLink(LinkUnspec::new_with_name(name).build())
 }
 
 fn link(message: RouteNetlinkMessage) -> Option<Link> {

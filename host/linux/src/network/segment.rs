@@ -119,9 +119,8 @@ impl Segment {
     /// Links that have just come up, the bridge with its first too, drop packets until the kernel has got round to them,
     /// and whoever connects then waits a second for his next try. Asking for a link makes the kernel do it at once.
     fn settle(&self, links: &mut Socket, name: &str, inside: &mut Namespace) -> rustix::io::Result<()> {
-        inside.links.link(INSIDE)?;
-        links.link(name)?;
-        links.link(&self.bridge).map(drop)
+        inside.links.stir(&[INSIDE])?;
+        links.stir(&[name, &self.bridge])
     }
 
     /// Addresses, routes and the gateway's hardware address, inside.
