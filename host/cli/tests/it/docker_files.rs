@@ -43,7 +43,7 @@ job "files" {{
     let read = |path: &str| std::fs::read_to_string(station.path("data/allocs").join(&alloc).join(path)).unwrap();
     assert_eq!((read("alloc/data/f").as_str(), read("t/secrets/key").as_str()), ("up\n", "1234\n"));
     let wrong = job.replace("../alloc/data", "../../other/alloc");
-    let said = station.cli(&["job", "run", &station.job("files", &wrong)]).refused(1);
+    let said = station.cli(&["job", "run", &station.job("files", &wrong)]).refused(2);
     assert!(said.contains("volumes are not enabled") || said.contains("outside the allocation"), "{said}");
     station.cli(&["job", "stop", "--purge", "files"]).ok();
     gone(&alloc);
