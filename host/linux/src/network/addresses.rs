@@ -9,9 +9,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Place of the bridge itself.
 const GATEWAY: u32 = 1;
-/// Bits of an address that tell the places of one segment: 1024, of which 1021 are allocations', because the kernel
-/// gives a bridge 1023 ports.
-const SEGMENT_BITS: u8 = 10;
+/// Bits of an address that tell the places of one segment: 256, of which 253 are allocations'. A bridge may have 1023
+/// ports, and each takes longer to add the more there are.
+const SEGMENT_BITS: u8 = 8;
 
 /// A subnet, and one of IPv6 beside it where there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn segments_of_subnets() {
         for (subnet, segments, capacity, last) in [
-            ("172.26.64.0/20", 4, 4084, ["172.26.76.0/22", "fd00::c00/118"]),
-            ("10.0.0.0/16", 64, 65_344, ["10.0.252.0/22", "fd00::fc00/118"]),
-            ("10.0.0.0/22", 1, 1021, ["10.0.0.0/22", "fd00::/64"]),
+            ("172.26.64.0/20", 16, 4048, ["172.26.79.0/24", "fd00::f00/120"]),
+            ("10.0.0.0/16", 256, 64_768, ["10.0.255.0/24", "fd00::ff00/120"]),
+            ("10.0.0.0/24", 1, 253, ["10.0.0.0/24", "fd00::/64"]),
             ("10.0.0.0/30", 1, 1, ["10.0.0.0/30", "fd00::/64"]),
         ] {
             let subnets = subnets(subnet);
@@ -196,9 +196,9 @@ mod tests {
         let subnets = subnets("172.26.64.0/20");
         for (address, segment) in [
             ("172.26.64.0", Some(0)),
-            ("172.26.67.255", Some(0)),
-            ("172.26.68.0", Some(1)),
-            ("172.26.79.255", Some(3)),
+            ("172.26.64.255", Some(0)),
+            ("172.26.65.0", Some(1)),
+            ("172.26.79.255", Some(15)),
             ("172.26.80.0", None),
             ("10.0.0.1", None),
         ] {
