@@ -35,7 +35,7 @@ fn a_bridge_that_was_removed_is_made_anew() {
     serve(&first, "[::]:80");
     serve(&world.outside, "[::]:4000");
     // One on the second bridge, which the first one's subnet comprises.
-    let before = longshore_core::network::Network { address: Some("10.77.4.9".into()), ..made.clone() };
+    let before = longshore_core::network::Network { address: Some("10.77.1.9".into()), ..made.clone() };
     world.create(&networks, &NetworkPlan { before: Some(before), ..plan(&second, &[(20_081, 80)]) });
     serve(&second, "[::]:80");
     let bridge = world.bridge.as_str();
