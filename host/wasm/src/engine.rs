@@ -36,7 +36,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(5);
 
 /// Starts at once for each processor.
-const STARTS: usize = 3;
+const STARTS: usize = 4;
 
 /// Most compilations at once. Each uses several processors itself.
 const COMPILATIONS: usize = 2;

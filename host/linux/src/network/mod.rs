@@ -18,10 +18,9 @@
 //! making nothing. Everything is derived from the kernel and from what the agent's journal says
 //! ([`Networks::reconcile`]); the table is written in transactions, so no packet ever sees half of it.
 //!
-//! One bridge belongs to one agent, which a lock ensures; where allocations outlive the agent, the lock's file says whose
-//! they are. It is opened when it is first needed: an agent whose jobs
-//! are all in the host's network never touches the machine's. One that ends while no allocation has a network takes
-//! the bridge and the table away with it.
+//! One bridge belongs to one agent, which a lock ensures; where allocations outlive the agent, the lock's file says
+//! whose they are. It is opened when it is first needed: an agent whose jobs are all in the host's network never
+//! touches the machine's. One that ends while no allocation has a network takes the bridge and the table away with it.
 
 mod addresses;
 mod bridge;

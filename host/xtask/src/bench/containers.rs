@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Output of the talkative task, bytes: as much as its log files keep.
 const OUTPUT: u64 = 40_000_000;
-/// Turns of each pair.
-const ROUNDS: usize = 5;
+/// Turns of each pair: of output, and of starts and stops, which are short and vary the more.
+const ROUNDS: [usize; 2] = [5, 15];
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Ends at once when it is asked to.
 const POLITE: &str = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
@@ -21,9 +21,11 @@ const POLITE: &str = "trap 'exit 0' TERM; while :; do sleep 0.01; done";
 pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
     let mut agent = Agent::start(program, "bench-containers", "")?;
     let [mut logs, mut starts, mut stops] = [(); 3].map(|()| (Vec::new(), Vec::new()));
-    for _ in 0..ROUNDS {
+    for _ in 0..ROUNDS[0] {
         logs.0.push(collected(&mut agent)?);
         logs.1.push(read_by_hand(engine)?);
+    }
+    for _ in 0..ROUNDS[1] {
         let ours = started_and_stopped(&mut agent)?;
         let by_hand = started_and_stopped_by_hand(engine)?;
         starts.0.push(ours.0);

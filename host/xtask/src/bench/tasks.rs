@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub const IMAGE: &str = "longshore-bench:local";
 
 /// Turns of each pair.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one request may take.

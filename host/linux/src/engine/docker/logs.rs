@@ -121,7 +121,7 @@ impl Follow {
                 self.source.insert(opened)
             }
         };
-        if self.gather.waits && source.body.ready(&self.engine).await? {
+        if self.gather.waits && !self.last_look && source.body.ready(&self.engine).await? {
             sleep(Gather::left(Instant::now())).await;
         }
         let data = source.body.next(&self.engine).await?;
