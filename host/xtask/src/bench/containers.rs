@@ -26,7 +26,9 @@ pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
         logs.1.push(read_by_hand(engine)?);
     }
     for _ in 0..ROUNDS[1] {
+        pause(tasks::CALM)?;
         let ours = started_and_stopped(&mut agent)?;
+        pause(tasks::CALM)?;
         let by_hand = started_and_stopped_by_hand(engine)?;
         starts.0.push(ours.0);
         starts.1.push(by_hand.0);

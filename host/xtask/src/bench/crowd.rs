@@ -29,7 +29,9 @@ pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine, size: u32) -
         if round > 0 {
             agent.stop_job("bench")?;
         }
+        pause(tasks::CALM * 10)?;
         by_hand.push(started_by_hand(engine, size)?);
+        pause(tasks::CALM * 10)?;
         let begun = Instant::now();
         submit(&mut agent, size)?;
         ours.push(begun.elapsed());
