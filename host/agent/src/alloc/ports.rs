@@ -202,6 +202,7 @@ mod tests {
         assert_eq!(of_task(&ports, &group, &group.tasks[0]), [port("own", 1), port("http", 2), port("one", 3)]);
         assert_eq!(of_task(&ports, &group, &group.tasks[1]), [port("own", 1), port("one", 3), port("http", 4)]);
     }
+
     #[test]
     fn ports_of_old_tasks_are_all_published() {
         let labels = ["http", "6379"].map(|label| model::Port { label: label.into(), ..Default::default() });

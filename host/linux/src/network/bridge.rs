@@ -97,9 +97,7 @@ impl Bridge {
     /// The last segment that an agent before this one made, or the first.
     fn last_segment(&mut self) -> Result<u32> {
         let links = self.links.links().map_err(because("the machine's links"))?;
-        let names: BTreeSet<_> = links.into_iter().map(|link| link.name).collect();
-        let there = |number: &u32| names.contains(&self.scope.bridge_of(*number));
-        Ok((0..self.scope.subnets.segments()).rev().find(there).unwrap_or(0))
+        Ok(links.iter().filter_map(|link| self.scope.segment_of(&link.name)).max().unwrap_or(0))
     }
 
     /// Makes the segments that are missing up to the last wanted, and writes the rules for them.

@@ -153,8 +153,8 @@ pub(super) fn waits_for_nobody(
         return Ok(());
     }
     let all = links.links().map_err(because("the bridge's ports"))?;
-    let names: BTreeSet<_> = (0..scope.subnets.segments()).map(|number| scope.bridge_of(number)).collect();
-    let bridges: BTreeSet<_> = all.iter().filter(|link| names.contains(&link.name)).map(|link| link.index).collect();
+    let bridges: BTreeSet<_> =
+        all.iter().filter(|link| scope.segment_of(&link.name).is_some()).map(|link| link.index).collect();
     if all.iter().all(|link| !bridges.contains(&link.master)) {
         return Ok(());
     }
@@ -193,16 +193,13 @@ fn is_ours(link: &Link, scope: &Scope, segment: u32) -> bool {
 fn free_routes(links: &mut Socket, scope: &Scope) -> Result<(), Refusal> {
     let routes = links.routes().map_err(because("the routing table"))?;
     let overlaps = |one: IpNet, other: IpNet| one.contains(&other) || other.contains(&one);
-    let mut further = BTreeSet::new();
-    for segment in 1..scope.subnets.segments() {
-        let link = links.link(&scope.bridge_of(segment)).map_err(because("the bridges"))?;
-        further.extend(link.filter(|link| is_ours(link, scope, segment)).map(|link| link.index));
-    }
+    let all = links.links().map_err(because("the bridges"))?;
+    let is_further = |link: &&Link| scope.segment_of(&link.name).is_some_and(|it| it > 0 && is_ours(link, scope, it));
+    let further: BTreeSet<_> = all.iter().filter(is_further).map(|link| link.index).collect();
     for subnet in scope.subnets.iter() {
         let others = routes.iter().filter(|route| !further.contains(&route.interface));
         let mut others = others.filter_map(|route| Some((route, route.destination?)));
         let Some((route, destination)) = others.find(|(_, net)| overlaps(*net, subnet)) else { continue };
-        let all = links.links().unwrap_or_default();
         let name = all.iter().find(|link| link.index == route.interface).map_or("another interface", |link| &link.name);
         return Err(Refusal::new(
             HostError::Conflict,

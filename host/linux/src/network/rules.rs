@@ -74,6 +74,13 @@ impl Scope {
         stem + &number
     }
 
+    /// The segment whose bridge has a name: a subnet may have more of them than there are links to be looked at.
+    pub fn segment_of(&self, name: &str) -> Option<u32> {
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let numbers = (stem.len()..name.len()).filter_map(|start| name[start..].parse().ok()).chain([0]);
+        numbers.filter(|number| *number < self.subnets.segments()).find(|number| self.bridge_of(*number) == name)
+    }
+
     /// How many rules there are when all are.
     pub fn rule_count(&self) -> usize {
         self.rules().len()
@@ -195,6 +202,20 @@ mod tests {
             task_port: 80,
             protocol,
             is_named: false,
+        }
+    }
+
+    #[test]
+    fn segments_have_the_names_of_their_bridges() {
+        for bridge in ["nomad", "br0", "b", "fifteen-letters"] {
+            let subnets = Subnets::new("10.0.0.0/8".parse().unwrap(), None).unwrap();
+            let scope = Scope { table: String::new(), bridge: bridge.into(), subnets, bridges: Vec::new() };
+            for number in [0, 1, 9, 10, 255, 65_535] {
+                assert_eq!(scope.segment_of(&scope.bridge_of(number)), Some(number), "{bridge} {number}");
+            }
+            for other in ["eth0", "lo", "", "br", "nomad01", "nomad65536", "nomad99999999999"] {
+                assert_eq!(scope.segment_of(other), None, "{bridge}: {other}");
+            }
         }
     }
 
