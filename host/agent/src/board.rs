@@ -272,17 +272,33 @@ impl Board {
         record: &mut TaskRecord,
         change: impl FnOnce(&mut TaskState),
     ) -> Option<Pending> {
-        let (index, pending) = {
+        self.alter_task(id, record, change, |writes| self.journal.write(writes))
+    }
+
+    /// Queues a task's record, with its state as it is now: the journal has it on the disk with whatever must be there
+    /// next.
+    pub(crate) fn note_task(&self, id: &TaskId, record: &mut TaskRecord) {
+        self.alter_task(id, record, |_| {}, |writes| self.journal.write_lazily(writes));
+    }
+
+    fn alter_task<T>(
+        &self,
+        id: &TaskId,
+        record: &mut TaskRecord,
+        change: impl FnOnce(&mut TaskState),
+        queue: impl FnOnce(Vec<Write>) -> T,
+    ) -> Option<T> {
+        let (index, queued) = {
             let mut known = self.known();
             let index = known.next_index();
             record.state = change_state(known.allocs.get_mut(&id.alloc)?, &id.task, index, |state| {
                 change(state);
                 state.clone()
             })?;
-            (index, self.journal.write(vec![Write::index(index), Write::task(id, record)]))
+            (index, queue(vec![Write::index(index), Write::task(id, record)]))
         };
         self.announce(index);
-        Some(pending)
+        Some(queued)
     }
 
     /// Adds an event that the journal gets with the task's next change.

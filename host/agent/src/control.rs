@@ -99,9 +99,7 @@ impl Shared {
 
     /// Tells an allocation to stop whose record already says so.
     pub(crate) fn stop_now(&self, id: &AllocId, why: &str) {
-        if let Some(pending) = self.board.change_alloc(id, |alloc| set_stop(alloc, why)) {
-            pending.forget();
-        }
+        self.board.note_alloc(id, |alloc| set_stop(alloc, why));
         if let Some(control) = self.control(id) {
             control.stop.send_replace(true);
         }
@@ -121,9 +119,7 @@ impl Shared {
 
     /// Gives an allocation a version of its job that its record already has. Its keepers look it up when they decide.
     pub(crate) fn update_now(&self, id: &AllocId, job: &Arc<Job>) {
-        if let Some(pending) = self.board.change_alloc(id, |alloc| alloc.job = job.clone()) {
-            pending.forget();
-        }
+        self.board.note_alloc(id, |alloc| alloc.job = job.clone());
     }
 }
 

@@ -48,11 +48,14 @@ pub struct PullOptions {
     pub platform: Option<String>,
 }
 
-/// The engine's images; `wit/host/images.wit` is the promise of each call.
+/// The engine's images; `wit/host/images.wit` is the promise of each call that drivers make.
 #[async_trait]
 pub trait Images: Send + Sync {
     /// The image a reference names.
     async fn find(&self, caller: &Caller, reference: &str) -> Result<Option<Image>>;
+    /// The image a container was made of, asked by the agent. Its digests begin with those under the name that the
+    /// container was made by. None when the engine does not say.
+    async fn of_container(&self, caller: &Caller, container: &str) -> Result<Option<Image>>;
     /// Pulls, with progress as task events on `events`.
     async fn pull(
         &self,

@@ -16,6 +16,7 @@ use longshore_core::{
 use crate::{
     Fake,
     plan::{Plan, lock},
+    workloads::Workloads,
 };
 
 #[derive(Default)]
@@ -34,11 +35,12 @@ impl FakeImages {
 pub(crate) struct PlannedImages {
     plan: Arc<Plan>,
     images: Arc<FakeImages>,
+    containers: Arc<Workloads>,
 }
 
 impl PlannedImages {
     pub(crate) fn new(fake: &Fake) -> Self {
-        Self { plan: fake.plan.clone(), images: fake.images.clone() }
+        Self { plan: fake.plan.clone(), images: fake.images.clone(), containers: fake.containers.clone() }
     }
 }
 
@@ -51,6 +53,11 @@ impl Images for PlannedImages {
     async fn find(&self, _caller: &Caller, reference: &str) -> Result<Option<Image>> {
         self.plan.call("images.find").await?;
         Ok(self.images.has(reference).then(|| describe(reference)))
+    }
+
+    async fn of_container(&self, caller: &Caller, container: &str) -> Result<Option<Image>> {
+        self.plan.call("images.of_container").await?;
+        Ok(Some(describe(&self.containers.own(caller, container)?.image)))
     }
 
     /// Every registry has every image whose name does not contain `missing`.

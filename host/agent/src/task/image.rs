@@ -22,15 +22,7 @@ pub(crate) async fn note(shared: &Shared, live: &Live, container: &str) {
 }
 
 async fn find(shared: &Shared, live: &Live, container: &str) -> Result<Option<TaskImage>> {
-    let (Some(containers), Some(images)) = (&shared.backends.containers, &shared.backends.images) else {
-        return Ok(None);
-    };
-    let caller = live.caller();
-    let container = containers.inspect(&caller, container).await?;
-    let image = images.find(&caller, &container.image_id).await?;
-    let digests = image.map(|image| image.digests).unwrap_or_default();
-    // An image that several repositories have is fetched from the task's.
-    let own = |digest: &&String| digest.split_once('@').is_some_and(|(name, _)| container.image.starts_with(name));
-    let digest = digests.iter().find(own).or(digests.first()).cloned();
-    Ok((!container.image_id.is_empty()).then_some(TaskImage { id: container.image_id, digest }))
+    let Some(images) = &shared.backends.images else { return Ok(None) };
+    let image = images.of_container(&live.caller(), container).await?;
+    Ok(image.map(|image| TaskImage { id: image.id, digest: image.digests.into_iter().next() }))
 }

@@ -553,8 +553,9 @@ impl TaskRunner {
         self.destroy(handle.as_deref()).await;
         let Some(restart_at) = restart_at else {
             self.end_added_ports().await;
-            let journalled = self.journal(RunPhase::Dead, |_| {}).await;
-            self.log_failure(journalled);
+            // Not hurried to the disk: who finds it ended cleans again.
+            self.record.phase = RunPhase::Dead;
+            self.shared.board.note_task(&self.id, &mut self.record);
             return Step::Done;
         };
         let mut wishes = self.wishes();

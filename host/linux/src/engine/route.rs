@@ -114,6 +114,10 @@ impl Images for Engines {
         self.of(caller).find(caller, reference).await
     }
 
+    async fn of_container(&self, caller: &Caller, container: &str) -> Result<Option<Image>> {
+        self.of(caller).of_container(caller, container).await
+    }
+
     async fn pull(
         &self,
         caller: &Caller,

@@ -1,7 +1,10 @@
 //! A Docker task in a network of its group's own, whose pause container is there before it.
 
-use super::{Row, tasks};
-use crate::agent::Agent;
+use super::{
+    Row, by_hand,
+    tasks::{self, EACH, PATIENCE},
+};
+use crate::agent::{Agent, fetch};
 use crate::failure::{Doing, Failure, Outcome};
 use crate::run::{Run, pause};
 use crate::setup::engine::Engine;
@@ -14,7 +17,6 @@ use std::time::{Duration, Instant};
 const BRIDGE: &str = "lsbench";
 /// Pause containers it keeps ready.
 const SPARES: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Start and memory.
 pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
@@ -30,7 +32,7 @@ pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
         ready(&agent_id(&agent)?, engine)?;
         tasks::submitted(&mut agent, &job(port))
     };
-    let (bridge, by_hand) = tasks::pairs(ours, |port| tasks::engine_by_hand(engine, port, &["tcp"]))?;
+    let (bridge, by_hand) = tasks::pairs(ours, |port| run_by_hand(engine, port))?;
     let spares = ready(&agent_id(&agent)?, engine)?;
     let memory: Outcome<Vec<u64>> = spares.iter().map(|id| memory(engine, id)).collect();
     let most = memory?.into_iter().max().unwrap_or_default();
@@ -46,6 +48,26 @@ fn job(port: u16) -> Value {
     job
 }
 
+/// What `docker run -p` asks of the engine, until the port answers.
+fn run_by_hand(engine: &Engine, port: u16) -> Outcome<Duration> {
+    let create = json!({
+        "Image": tasks::IMAGE,
+        "Cmd": ["httpd", "-f", "-p", "80", "-h", "/www"],
+        "ExposedPorts": {"80/tcp": {}},
+        "HostConfig": {
+            "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": port.to_string()}]},
+            "Memory": 64 << 20,
+            "CpuShares": 100,
+        },
+    });
+    let begun = Instant::now();
+    let id = by_hand::start(engine, &create)?;
+    let answered = fetch(&tasks::at(port), EACH, PATIENCE);
+    let time = begun.elapsed();
+    by_hand::remove(engine, &id)?;
+    answered.map(|_| time)
+}
+
 fn agent_id(agent: &Agent) -> Outcome<String> {
     let nodes = agent.json("/v1/nodes")?;
     nodes[0]["ID"].as_str().map(str::to_owned).ok_or_else(|| Failure::new("the agent names no node"))
@@ -57,7 +79,7 @@ fn ready(agent: &str, engine: &Engine) -> Outcome<Vec<String>> {
     let path = format!("/containers/json?filters={}", filters.replace('"', "%22"));
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let running = tasks::call(engine, "GET", &path, &[])?;
+        let running = by_hand::call(engine, "GET", &path, &[])?;
         let ids: Vec<_> =
             running.as_array().into_iter().flatten().filter_map(|one| Some(one["Id"].as_str()?.to_owned())).collect();
         if ids.len() == SPARES {
@@ -72,7 +94,7 @@ fn ready(agent: &str, engine: &Engine) -> Outcome<Vec<String>> {
 
 /// What a container's first process keeps in memory, KiB. The engine's shim beside it is the engine's own.
 fn memory(engine: &Engine, id: &str) -> Outcome<u64> {
-    let seen = tasks::call(engine, "GET", &format!("/containers/{id}/json"), &[])?;
+    let seen = by_hand::call(engine, "GET", &format!("/containers/{id}/json"), &[])?;
     let path = format!("/proc/{}/smaps_rollup", seen["State"]["Pid"]);
     let text = fs::read_to_string(&path).doing(|| format!("cannot read {path}"))?;
     let kib = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.trim().parse().ok());

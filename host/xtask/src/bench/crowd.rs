@@ -1,12 +1,16 @@
 //! Many containers at once: starting them, and reading what they say.
 
-use super::{Row, containers, median, tasks};
+use super::{
+    Row,
+    by_hand::{self, Twin},
+    containers, median, tasks,
+};
 use crate::agent::Agent;
 use crate::failure::{Doing, Failure, Outcome};
 use crate::run::{Background, Run, pause};
 use crate::setup::engine::Engine;
 use crate::workspace::Workspace;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -24,13 +28,14 @@ const CHATTY: &str = "while :; do for i in 0 1 2 3 4 5 6 7 8 9; do echo $LINE; d
 /// The start of a crowd against the same calls made side by side, and the cost of following it.
 pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine, size: u32) -> Outcome<Vec<Row>> {
     let mut agent = Agent::start(program, "bench-crowd", "")?;
+    let twin = Twin::of(workspace, &mut agent, engine, &job(1))?;
     let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         if round > 0 {
             agent.stop_job("bench")?;
         }
         pause(tasks::CALM * 10)?;
-        by_hand.push(started_by_hand(engine, size)?);
+        by_hand.push(started_by_hand(engine, &twin, size)?);
         pause(tasks::CALM * 10)?;
         let begun = Instant::now();
         submit(&mut agent, size)?;
@@ -62,14 +67,15 @@ pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine, size: u32) -
     ])
 }
 
-fn submit(agent: &mut Agent, size: u32) -> Outcome {
-    let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", chatty()]});
-    agent.submit(&tasks::job("docker", &config, json!([]), size))?;
-    all_run(agent, size)
+fn job(size: u32) -> Value {
+    let script = format!("LINE={}; {CHATTY}", "x".repeat(99));
+    let config = json!({"image": tasks::IMAGE, "command": "sh", "args": ["-c", script]});
+    tasks::job("docker", &config, json!([]), size)
 }
 
-fn chatty() -> String {
-    format!("LINE={}; {CHATTY}", "x".repeat(99))
+fn submit(agent: &mut Agent, size: u32) -> Outcome {
+    agent.submit(&job(size))?;
+    all_run(agent, size)
 }
 
 /// Waits until so many tasks of the job run. Looks ten times a second: whoever waits for changes is told of each.
@@ -82,11 +88,10 @@ pub fn all_run(agent: &Agent, size: u32) -> Outcome {
 }
 
 /// Creates and starts as many containers, each by a thread of its own, and removes them.
-fn started_by_hand(engine: &Engine, size: u32) -> Outcome<Duration> {
+fn started_by_hand(engine: &Engine, twin: &Twin, size: u32) -> Outcome<Duration> {
     let begun = Instant::now();
     let started: Vec<Outcome<String>> = thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..size).map(|_| scope.spawn(|| containers::start(engine, &chatty(), &json!({})))).collect();
+        let threads: Vec<_> = (0..size).map(|_| scope.spawn(|| twin.start(engine))).collect();
         let ended = |thread: thread::ScopedJoinHandle<'_, Outcome<String>>| {
             thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of the benchmark ended early")))
         };
@@ -95,7 +100,7 @@ fn started_by_hand(engine: &Engine, size: u32) -> Outcome<Duration> {
     let time = begun.elapsed();
     let (ids, failures): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
     for id in ids.into_iter().flatten() {
-        tasks::call(engine, "DELETE", &format!("/containers/{id}?force=true&v=true"), &[])?;
+        by_hand::remove(engine, &id)?;
     }
     failures.into_iter().find_map(Result::err).map_or(Ok(time), Err)
 }

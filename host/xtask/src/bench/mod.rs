@@ -4,6 +4,7 @@
 //! It is not part of CI: numbers are for people, and machines are noisy.
 
 mod bridge;
+mod by_hand;
 mod containers;
 mod crowd;
 mod jobs;
@@ -61,7 +62,7 @@ const GROUPS: &[Group] = &[
     ("operation", |bed| operation::rows(bed.workspace, bed.program)),
     ("tasks", |bed| tasks::rows(bed.workspace, bed.program, bed.engine)),
     ("bridge", |bed| bridge::rows(bed.program, bed.engine)),
-    ("containers", |bed| containers::rows(bed.program, bed.engine)),
+    ("containers", |bed| containers::rows(bed.workspace, bed.program, bed.engine)),
     ("crowd", |bed| crowd::rows(bed.workspace, bed.program, bed.engine, crowd::SIZE)),
     ("networks", |bed| networks::rows(bed.workspace)),
     ("memory", |bed| memory::rows(bed.program)),

@@ -1,8 +1,12 @@
 //! From submitting a job to its port's first answer, against the same made by hand.
 
-use super::{Row, median};
+use super::{
+    Row,
+    by_hand::{self, Twin},
+    median,
+};
 use crate::agent::{Agent, fetch};
-use crate::failure::{Doing, Failure, Outcome};
+use crate::failure::{Doing, Outcome};
 use crate::http::Endpoint;
 use crate::run::{Run, pause};
 use crate::setup::engine::Engine;
@@ -23,16 +27,17 @@ const ROUNDS: usize = 15;
 /// whose turn it is.
 pub const CALM: Duration = Duration::from_millis(300);
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one request may take.
-const EACH: Duration = Duration::from_millis(30);
+pub const EACH: Duration = Duration::from_millis(30);
 
 /// The Docker and the native task.
 pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
     let mut agent = Agent::start(program, "bench", "driver \"raw_exec\" {\n  enabled = true\n}\n")?;
     let site = workspace.scratch("bench-site")?;
     fs::write(site.join("index.html"), "hello\n").doing(|| "cannot write the page".into())?;
-    let by_hand = |port| engine_by_hand(engine, port, &["tcp", "udp"]);
+    let twin = Twin::of(workspace, &mut agent, engine, &docker_job(free_port()?))?;
+    let by_hand = |port| engine_by_hand(engine, &twin, port);
     let docker = pairs(|port| submitted(&mut agent, &docker_job(port)), by_hand)?;
     let by_hand = |port| process_by_hand(&site, port);
     let native = pairs(|port| submitted(&mut agent, &native_job(&site, port)), by_hand)?;
@@ -79,38 +84,14 @@ pub fn submitted(agent: &mut Agent, job: &Value) -> Outcome<Duration> {
     Ok(time)
 }
 
-pub fn engine_by_hand(engine: &Engine, port: u16, protocols: &[&str]) -> Outcome<Duration> {
-    let published = |value: Value| -> Value {
-        let all = protocols.iter().map(|protocol| (format!("80/{protocol}"), value.clone()));
-        Value::Object(all.collect())
-    };
-    let create = json!({
-        "Image": IMAGE,
-        "Cmd": ["httpd", "-f", "-p", "80", "-h", "/www"],
-        "ExposedPorts": published(json!({})),
-        "HostConfig": {
-            "PortBindings": published(json!([{"HostIp": "", "HostPort": port.to_string()}])),
-            "Memory": 64 << 20,
-            "CpuShares": 100,
-        },
-    });
+fn engine_by_hand(engine: &Engine, twin: &Twin, port: u16) -> Outcome<Duration> {
+    let twin = twin.publishing(port);
     let begun = Instant::now();
-    let created = call(engine, "POST", "/containers/create", create.to_string().as_bytes())?;
-    let id = created["Id"].as_str().ok_or_else(|| Failure::new("the engine answered no container id"))?.to_owned();
-    let answered =
-        call(engine, "POST", &format!("/containers/{id}/start"), &[]).and_then(|_| fetch(&at(port), EACH, PATIENCE));
+    let id = twin.start(engine)?;
+    let answered = fetch(&at(port), EACH, PATIENCE);
     let time = begun.elapsed();
-    call(engine, "DELETE", &format!("/containers/{id}?force=true"), &[])?;
+    by_hand::remove(engine, &id)?;
     answered.map(|_| time)
-}
-
-/// Makes one call of the engine's and answers what it says.
-pub fn call(engine: &Engine, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
-    let answer = engine.endpoint.request(method, path, "application/json", body)?;
-    if answer.status >= 300 {
-        return Err(Failure::new(format!("{method} {path}: {} {}", answer.status, answer.body.trim())));
-    }
-    Ok(serde_json::from_str(&answer.body).unwrap_or_default())
 }
 
 fn process_by_hand(site: &Path, port: u16) -> Outcome<Duration> {
@@ -124,7 +105,7 @@ fn process_by_hand(site: &Path, port: u16) -> Outcome<Duration> {
     Ok(time)
 }
 
-fn at(port: u16) -> Endpoint {
+pub fn at(port: u16) -> Endpoint {
     Endpoint::Tcp(format!("127.0.0.1:{port}"))
 }
 

@@ -62,6 +62,8 @@ pub struct AllocStub {
     pub create_time: i64,
     /// Unix nanoseconds.
     pub modify_time: i64,
+    /// Whether all of it has ended and what ran is removed: its directory and its record are left. Ours alone.
+    pub finished: bool,
 }
 
 /// One allocation, whole.
@@ -263,6 +265,7 @@ impl AllocStub {
             modify_index: alloc.modify_index,
             create_time: nanoseconds(alloc.create_time),
             modify_time: nanoseconds(alloc.modify_time),
+            finished: alloc.finished,
         }
     }
 }

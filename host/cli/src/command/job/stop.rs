@@ -1,16 +1,19 @@
 //! `longshore job stop JOB`
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use longshore_agent::api::document::{Acknowledged, AllocStub};
+use longshore_job::model::Job;
 
-use super::resolve;
+use super::{bars::Bars, resolve};
 use crate::{
     client::{Client, segment},
     failure::{EXIT_CODES, Outcome},
     output,
 };
 
-/// Stop a job and wait until its tasks have ended
+/// Stop a job and wait until its tasks have ended and nothing of them runs any more
 #[derive(Debug, Args)]
 #[command(after_help = format!("\
 Examples:
@@ -38,7 +41,10 @@ impl Arguments {
         let path = format!("/v1/job/{}", segment(&id));
         let answer: Acknowledged = client.delete(&format!("{path}?purge={}", self.purge)).await?;
         if !self.detach {
-            wait_until_ended(client, &path).await?;
+            let mut bars = Bars::new(format!("stopping {id}"));
+            let ended = self.wait(client, &path).await;
+            bars.clear();
+            ended?;
         }
         if self.json {
             return output::print_json(&answer);
@@ -46,17 +52,36 @@ impl Arguments {
         anstream::println!("{id} {}", if self.detach { "is stopping" } else { "stopped" });
         Ok(())
     }
+
+    async fn wait(&self, client: &Client, job: &str) -> Outcome {
+        wait_until_ended(client, job).await?;
+        if self.purge { wait_until_forgotten(client, job).await } else { Ok(()) }
+    }
 }
 
-/// Waits until no allocation of a job lives.
+/// Waits until nothing runs any more of the allocations that a job has now.
 async fn wait_until_ended(client: &Client, job: &str) -> Outcome {
-    let mut index = 0;
+    let (mut index, mut left) = (0, None::<BTreeSet<String>>);
     loop {
         let path = format!("{job}/allocations?index={index}&wait=60s");
         let Some((allocs, next)) = client.find_indexed::<Vec<AllocStub>>(&path).await? else { return Ok(()) };
-        if allocs.iter().all(|alloc| !matches!(alloc.client_status.as_str(), "pending" | "running")) {
+        let live = allocs.into_iter().filter(|alloc| !alloc.finished).map(|alloc| alloc.id);
+        let live: BTreeSet<_> = live.filter(|id| left.as_ref().is_none_or(|left| left.contains(id))).collect();
+        if live.is_empty() {
             return Ok(());
+        }
+        (index, left) = (next, Some(live));
+    }
+}
+
+/// Waits until a stopped job is forgotten, or was submitted anew.
+async fn wait_until_forgotten(client: &Client, job: &str) -> Outcome {
+    let mut index = 0;
+    while let Some((now, next)) = client.find_indexed::<Job>(&format!("{job}?index={index}&wait=60s")).await? {
+        if !now.stop {
+            break;
         }
         index = next;
     }
+    Ok(())
 }

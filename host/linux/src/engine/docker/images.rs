@@ -2,6 +2,7 @@
 
 mod auth;
 mod collect;
+mod origin;
 mod pause;
 mod progress;
 mod pull;
@@ -17,7 +18,7 @@ use longshore_core::{
 use tokio::{fs::File, io::AsyncReadExt};
 
 pub use self::{auth::AuthSources, collect::ImageGc, pull::PullLimits};
-pub(super) use self::{collect::Unused, pull::Pulls};
+pub(super) use self::{collect::Unused, origin::Lately, pull::Pulls};
 use super::Docker;
 use crate::files::AllocFiles;
 
@@ -28,6 +29,11 @@ impl Docker {
     pub(super) async fn find_image(&self, reference: &str) -> Result<Option<Image>> {
         check_reference(reference)?;
         self.unused.keep(reference).await;
+        self.look_at_image(reference).await
+    }
+
+    /// An image as the engine describes it.
+    async fn look_at_image(&self, reference: &str) -> Result<Option<Image>> {
         let seen = self.engine.retry(|client| async move { client.inspect_image(reference).await });
         let seen = match seen.await {
             Err(HostError::NotFound(_)) => return Ok(None),

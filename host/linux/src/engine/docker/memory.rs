@@ -15,7 +15,7 @@ use bollard::query_parameters::EventsOptions;
 use futures_util::StreamExt;
 use longshore_core::{error::Result, workload::ExitStatus};
 
-use super::Docker;
+use super::{Docker, owner::Owner};
 use crate::cgroup::{MemoryKills, is_logged};
 
 /// The exit code of a container that was killed.
@@ -30,9 +30,9 @@ pub(super) fn out_of_memory(status: ExitStatus) -> ExitStatus {
 }
 
 impl Docker {
-    /// Waits for an own container's end and for whoever may know why. `wanted` answers whether it was told to end.
-    pub(super) async fn wait_cause(&self, id: &str, wanted: impl Fn() -> bool) -> Result<ExitStatus> {
-        let kernel = self.memory_kills(id).await;
+    /// Waits for an own container's end and for whoever may know why.
+    pub(super) async fn wait_cause(&self, owner: &Owner, id: &str) -> Result<ExitStatus> {
+        let kernel = self.memory_kills(owner, id).await;
         let mut killed = pin!(async {
             match &kernel {
                 Some(kernel) => kernel.any().await,
@@ -45,7 +45,7 @@ impl Docker {
             () = &mut killed => (end.await?, true),
             status = &mut end => (status?, false),
         };
-        if !seen && !status.oom_killed && status.exit_code == KILLED && !wanted() {
+        if !seen && !status.oom_killed && status.exit_code == KILLED && !owner.was_told_to_end() {
             seen = self.is_logged(id).await
                 || tokio::select! {
                     () = killed => true,
@@ -57,12 +57,11 @@ impl Docker {
     }
 
     /// The kernel's count for a running container of this machine.
-    async fn memory_kills(&self, id: &str) -> Option<MemoryKills> {
+    async fn memory_kills(&self, owner: &Owner, id: &str) -> Option<MemoryKills> {
         if !self.engine.is_local() {
             return None;
         }
-        let pid = self.look(id).await.ok()?.state?.pid.filter(|pid| *pid > 0)?;
-        MemoryKills::around(pid)
+        MemoryKills::around(self.steady(owner, id).await.ok()?.process?)
     }
 
     async fn is_logged(&self, id: &str) -> bool {

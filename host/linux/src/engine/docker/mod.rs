@@ -51,7 +51,7 @@ use longshore_core::{
 use self::{
     connect::Engine,
     exec::Sessions,
-    images::{Pulls, Unused},
+    images::{Lately, Pulls, Unused},
     owner::Owners,
     usage::Samples,
 };
@@ -98,6 +98,7 @@ pub struct Docker {
     auth: AuthSources,
     pull_limits: PullLimits,
     unused: Unused,
+    lately: Lately,
     dangling: Dangling,
     disable_log_collection: bool,
 }
@@ -115,6 +116,7 @@ impl Docker {
             auth: config.auth,
             pull_limits: config.pull_limits,
             unused: Unused::new(config.image_gc),
+            lately: Lately::default(),
             dangling: config.dangling,
             disable_log_collection: config.disable_log_collection,
         }
@@ -195,6 +197,10 @@ impl Containers for Docker {
 impl Images for Docker {
     async fn find(&self, _caller: &Caller, reference: &str) -> Result<Option<Image>> {
         self.find_image(reference).await
+    }
+
+    async fn of_container(&self, caller: &Caller, container: &str) -> Result<Option<Image>> {
+        self.image_of(caller, container).await
     }
 
     async fn pull(

@@ -19,6 +19,8 @@ use longshore_core::{
     error::{HostError, Result},
 };
 
+use tokio::sync::OnceCell;
+
 use super::Docker;
 use crate::sources::Source;
 
@@ -31,7 +33,20 @@ pub(super) struct Owner {
     pub(super) sources: Vec<Source>,
     /// Whether it has a terminal; none when another agent process created it.
     pub(super) terminal: Option<bool>,
+    /// What stays the same while it runs, once asked.
+    pub(super) steady: OnceCell<Steady>,
     told_to_end: AtomicBool,
+}
+
+/// What the engine says of a running container that stays the same.
+#[derive(Debug)]
+pub(super) struct Steady {
+    /// Its first process, if it runs.
+    pub(super) process: Option<i64>,
+    /// The image as the container was made of it.
+    pub(super) image: String,
+    /// `sha256:…`; empty when it is not said.
+    pub(super) image_id: String,
 }
 
 /// The agent's id and what it knows of its containers, by full id.
@@ -97,7 +112,14 @@ impl Owners {
 
 impl Owner {
     pub(super) fn new(driver: DriverName, task: TaskId) -> Self {
-        Self { driver, task, sources: Vec::new(), terminal: None, told_to_end: AtomicBool::new(false) }
+        Self {
+            driver,
+            task,
+            sources: Vec::new(),
+            terminal: None,
+            steady: OnceCell::new(),
+            told_to_end: AtomicBool::new(false),
+        }
     }
 
     /// We make it end: no wonder then that it was killed.
@@ -126,6 +148,19 @@ impl Docker {
     pub(super) async fn own(&self, caller: &Caller, id: &str) -> Result<Arc<Owner>> {
         let owner = self.owner_of(id).await?;
         owner.filter(|owner| owner.is(caller)).ok_or_else(|| not_found(id))
+    }
+
+    /// What stays the same of a running container of that owner's. All who want to know ask once together.
+    pub(super) async fn steady<'a>(&self, owner: &'a Owner, id: &str) -> Result<&'a Steady> {
+        let ask = || async {
+            let seen = self.look(id).await?;
+            Ok(Steady {
+                process: seen.state.and_then(|state| state.pid).filter(|pid| *pid > 0),
+                image: seen.config.and_then(|config| config.image).unwrap_or_default(),
+                image_id: seen.image.unwrap_or_default(),
+            })
+        };
+        owner.steady.get_or_try_init(ask).await
     }
 
     /// Whose a container is; none if there is none, or it is not this agent's.

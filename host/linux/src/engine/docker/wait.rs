@@ -13,7 +13,7 @@ use super::{Docker, connect::Backoff, inspect::run_state, owner::Owner};
 impl Docker {
     pub(super) async fn wait_container(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {
         let owner = self.own_patiently(caller, id).await?;
-        self.wait_cause(id, || owner.was_told_to_end()).await
+        self.wait_cause(&owner, id).await
     }
 
     /// As `own`, but an engine that is away is waited for.
