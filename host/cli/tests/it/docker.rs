@@ -127,7 +127,9 @@ fn a_container_is_published_limited_read_entered_and_removed() {
     goes_through(&station, &["alloc", "exec", "-t=false", short, "busybox", "cat"]);
 
     station.cli(&["job", "stop", "page"]).ok();
-    gone(&alloc);
+    assert_eq!(containers(&alloc), [""; 0], "it is removed when the command returns");
+    station.cli(&["job", "stop", "--purge", "page"]).ok();
+    assert_eq!(station.get("/v1/jobs"), json!([]), "it is forgotten when the command returns");
 }
 
 #[test]

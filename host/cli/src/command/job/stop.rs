@@ -13,7 +13,7 @@ use crate::{
     output,
 };
 
-/// Stop a job and wait until its tasks have ended and nothing of them runs any more
+/// Stop a job and wait until its tasks have ended and are removed
 #[derive(Debug, Args)]
 #[command(after_help = format!("\
 Examples:
