@@ -1,6 +1,7 @@
 //! `longshore job …`
 
 mod bars;
+mod events;
 mod file;
 mod fmt;
 mod import;

@@ -1,11 +1,9 @@
 //! Watching a job's allocations until they run or fail, telling each event as it happens.
 
-use std::collections::BTreeMap;
-
 use longshore_agent::api::document::{AllocStub, Allocation};
 use longshore_job::model::Job;
 
-use super::bars::{Bars, Report};
+use super::events::Events;
 use crate::{
     client::{Client, segment},
     failure::{Failure, Outcome},
@@ -16,9 +14,7 @@ use crate::{
 pub struct Monitor<'a> {
     client: &'a Client,
     job: Job,
-    bars: Bars,
-    /// Events told so far, by allocation and task.
-    told: BTreeMap<(String, String), i64>,
+    events: Events,
 }
 
 /// How the allocations of a version are, taken together.
@@ -33,7 +29,7 @@ impl<'a> Monitor<'a> {
     /// Watches a job as the agent has it now. On a terminal with a spinner and bars, elsewhere with a line an event.
     pub async fn new(client: &'a Client, id: &str) -> Outcome<Self> {
         let job: Job = client.get(&format!("/v1/job/{}", segment(id))).await?;
-        Ok(Self { client, job, bars: Bars::new(format!("starting {id}")), told: BTreeMap::new() })
+        Ok(Self { client, job, events: Events::all(format!("starting {id}")) })
     }
 
     /// Waits until every wanted allocation runs or is done. An allocation that failed ends it with an error.
@@ -45,33 +41,13 @@ impl<'a> Monitor<'a> {
                 return Err(Failure::failed(format!("job {:?} was purged meanwhile", self.job.id)));
             };
             let current: Vec<_> = allocs.into_iter().filter(|alloc| alloc.job_version == self.job.version).collect();
-            self.tell(&current);
+            self.events.tell(&current);
             match verdict(&self.job, &current) {
                 Verdict::Waiting => index = next,
-                Verdict::Running => {
-                    self.bars.clear();
-                    return Ok(current);
-                }
-                Verdict::Failed => {
-                    self.bars.clear();
-                    return Err(failure(&current));
-                }
+                Verdict::Running => return Ok(current),
+                Verdict::Failed => return Err(failure(&current)),
             }
         }
-    }
-
-    fn tell(&mut self, allocs: &[AllocStub]) {
-        let tasks = || allocs.iter().flat_map(|alloc| alloc.task_states.iter().map(move |task| (alloc, task)));
-        for (alloc, (task, state)) in tasks() {
-            let last = self.told.entry((alloc.id.clone(), task.clone())).or_default();
-            let new = state.events.iter().filter(|event| event.time > *last && Report::of(task, event).is_none());
-            for event in new {
-                let id = output::short(&alloc.id);
-                self.bars.line(&format!("  {id}/{task}  {}: {}", event.kind, event.display_message));
-            }
-            *last = state.events.last().map_or(*last, |event| event.time.max(*last));
-        }
-        self.bars.show(tasks().filter_map(|(_, (task, state))| Report::of(task, state.events.last()?)));
     }
 }
 

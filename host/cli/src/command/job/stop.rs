@@ -6,7 +6,7 @@ use clap::Args;
 use longshore_agent::api::document::{Acknowledged, AllocStub};
 use longshore_job::model::Job;
 
-use super::{bars::Bars, resolve};
+use super::{events::Events, resolve};
 use crate::{
     client::{Client, segment},
     failure::{EXIT_CODES, Outcome},
@@ -39,32 +39,30 @@ impl Arguments {
     pub async fn run(&self, client: &Client) -> Outcome {
         let id = resolve(client, &self.job).await?;
         let path = format!("/v1/job/{}", segment(&id));
+        let mut events = Events::from_now(format!("stopping {id}"));
         let answer: Acknowledged = client.delete(&format!("{path}?purge={}", self.purge)).await?;
         if !self.detach {
-            let mut bars = Bars::new(format!("stopping {id}"));
-            let ended = self.wait(client, &path).await;
-            bars.clear();
-            ended?;
+            wait_until_ended(client, &path, &mut events).await?;
+            if self.purge {
+                wait_until_forgotten(client, &path).await?;
+            }
         }
+        drop(events);
         if self.json {
             return output::print_json(&answer);
         }
         anstream::println!("{id} {}", if self.detach { "is stopping" } else { "stopped" });
         Ok(())
     }
-
-    async fn wait(&self, client: &Client, job: &str) -> Outcome {
-        wait_until_ended(client, job).await?;
-        if self.purge { wait_until_forgotten(client, job).await } else { Ok(()) }
-    }
 }
 
 /// Waits until nothing runs any more of the allocations that a job has now.
-async fn wait_until_ended(client: &Client, job: &str) -> Outcome {
+async fn wait_until_ended(client: &Client, job: &str, events: &mut Events) -> Outcome {
     let (mut index, mut left) = (0, None::<BTreeSet<String>>);
     loop {
         let path = format!("{job}/allocations?index={index}&wait=60s");
         let Some((allocs, next)) = client.find_indexed::<Vec<AllocStub>>(&path).await? else { return Ok(()) };
+        events.tell(&allocs);
         let live = allocs.into_iter().filter(|alloc| !alloc.finished).map(|alloc| alloc.id);
         let live: BTreeSet<_> = live.filter(|id| left.as_ref().is_none_or(|left| left.contains(id))).collect();
         if live.is_empty() {
