@@ -29,6 +29,9 @@ use crate::{
     },
 };
 
+/// Allocations whose directories are made before any of a job starts: about as many as start at once.
+const EARLY: usize = 8;
+
 impl Shared {
     /// Checks a job; answers warnings.
     pub(crate) async fn validate(&self, job: &Job) -> Result<Vec<String>, SubmitError> {
@@ -109,12 +112,15 @@ impl Shared {
         (alloc, prepared)
     }
 
-    /// Makes directories while the disk is busy with the journal. Their allocations' runners look again and
+    /// Makes the first directories while the disk is busy with the journal. Their allocations' runners look again and
     /// report what went wrong; those of allocations that never came to be are swept when an agent starts.
     async fn build_directories(&self, made: &[(Allocation, BTreeMap<String, Launch>)]) {
         let config = self.config.clone();
-        let wanted: Vec<(AllocId, Vec<String>)> =
-            made.iter().map(|(alloc, _)| (alloc.id.clone(), alloc.tasks.keys().cloned().collect())).collect();
+        let wanted: Vec<(AllocId, Vec<String>)> = made
+            .iter()
+            .take(EARLY)
+            .map(|(alloc, _)| (alloc.id.clone(), alloc.tasks.keys().cloned().collect()))
+            .collect();
         let built = tokio::task::spawn_blocking(move || {
             wanted.iter().try_for_each(|(id, tasks)| dir::build(&config, &id.0, tasks.iter()))
         });
