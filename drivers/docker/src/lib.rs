@@ -103,6 +103,7 @@ impl Lifecycle for Docker {
             ("image", Some(container.image)),
             ("health", container.health),
             ("address", container.address),
+            ("address_ipv6", container.address_ipv6),
             ("network", container.network_name),
         ];
         let attributes = env::list(known.into_iter().filter_map(|(key, value)| Some((key, value?))));

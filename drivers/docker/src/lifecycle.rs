@@ -83,7 +83,9 @@ fn own_network(config: &Config, task: &Task, container: &Container) -> Option<Dr
     let mapped = |label: &String| config.port_map.get(label).copied();
     let port_map = task.ports.iter().map(|port| (port.label.clone(), mapped(&port.label).unwrap_or(port.task_port)));
     let shared = matches!(container.network_name.as_deref(), Some("bridge" | "nat" | "podman"));
-    Some(DriverNetwork { address, auto_advertise: !shared, port_map: port_map.collect() })
+    // Who asks for the IPv6 address means it, also on the engine's own network.
+    let auto_advertise = config.advertise_ipv6_address || !shared;
+    Some(DriverNetwork { address, auto_advertise, port_map: port_map.collect() })
 }
 
 #[cfg(test)]
@@ -159,7 +161,8 @@ mod tests {
         let network = network.unwrap();
         assert_eq!((network.address.as_str(), network.auto_advertise), ("10.1.2.3", true));
         let six = r#"{"image": "redis:7", "advertise_ipv6_address": true}"#;
-        assert_eq!(start(&Fake::failing(&[]), &task(six)).unwrap().network.unwrap().address, "fd00::3");
+        let network = start(&Fake::failing(&[]), &task(six)).unwrap().network.unwrap();
+        assert_eq!((network.address.as_str(), network.auto_advertise), ("fd00::3", true));
     }
 
     #[test]

@@ -265,7 +265,10 @@ impl Shared {
             let live = live.as_ref()?;
             let driver = live.driver(self).ok()?;
             let said = timeout(ANSWER, driver.inspect(&live.task, &live.started.handle)).await.ok()?;
-            Some((name.clone(), said.ok()?.attributes))
+            let mut facts = said.ok()?.attributes;
+            let network = live.started.network.as_ref().filter(|network| network.auto_advertise);
+            facts.extend(network.map(|network| ("advertised_address".to_owned(), network.address.clone())));
+            Some((name.clone(), facts))
         });
         join_all(asked).await.into_iter().flatten().collect()
     }

@@ -27,7 +27,7 @@ cargo xtask demo                 build everything, run the example jobs, show th
 cargo xtask test [--only a,b]    run all checks and tests, or the named steps (`--list` names them)
 cargo xtask bench [--only a,b]   measure against peers in the same run, print a table
 cargo xtask setup                install what the tests need, where it may
-cargo xtask vm                   the reboot test alone: a power cut, and every job runs again
+cargo xtask vm [scenario]        the tests on machines of their own, or one: `reboot`, `engines`
 cargo xtask wit check            check the contract's rules, compatibility and reference
 cargo xtask wit doc              write wit/REFERENCE.md
 cargo xtask wit freeze           write wit/published/<version>.wit";
@@ -51,7 +51,7 @@ fn dispatch(arguments: &[&str]) -> Outcome {
         ["demo"] => demo::chore(&workspace),
         ["setup"] => setup::for_tests(&workspace).map(drop),
         ["test", rest @ ..] => test::chore(&workspace, rest),
-        ["vm"] => vm::reboot::check(&workspace),
+        ["vm", names @ ..] => vm::chore(&workspace, names),
         ["wit", "check"] => wit::check(&workspace),
         ["wit", "doc"] => wit::document(&workspace),
         ["wit", "freeze"] => wit::freeze(&workspace),

@@ -32,6 +32,11 @@ fn inspected(container: &str) -> Value {
     said[0].clone()
 }
 
+/// What the driver knows of task `t`.
+fn facts(station: &Station, alloc: &str) -> Value {
+    station.get(&format!("/v1/allocation/{alloc}"))["TaskFacts"]["t"].clone()
+}
+
 const HTTP: &str = "network {\n      port \"http\" {\n        to = 8080\n      }\n    }";
 
 #[test]
@@ -61,6 +66,40 @@ fn a_named_network_gives_addresses_and_aliases() {
         ("/Config/ExposedPorts", json!({"8080/tcp": {}, "8080/udp": {}})),
     ];
     expect(&station, &job(&image.0, &config, HTTP), &table);
+}
+
+/// On a named network the address services are to be told is the container's own, of the kind the job asks for; on the
+/// default one, where nobody else could reach it, there is none.
+#[test]
+fn the_advertised_address_is_of_the_kind_the_job_asks_for() {
+    let image = Image::make("networks-advertised");
+    let network = Network::new("longshore-it-advertised", &["198.18.79.0/24", "fd79:1::/64"]);
+    let mut station = Station::start();
+    for (config, advertised) in [("", "IPAddress"), ("advertise_ipv6_address = true", "GlobalIPv6Address")] {
+        let config = format!("network_mode = \"{}\"\n{config}", network.0);
+        let alloc = station.run_job("options", &job(&image.0, &config, ""));
+        let own = inspected(&format!("t-{alloc}"))["NetworkSettings"]["Networks"][&network.0].clone();
+        assert!(own["GlobalIPv6Address"].as_str().is_some_and(|address| address.starts_with("fd79:1::")), "{own}");
+        for _ in ["as it was started", "as it was found again"] {
+            let said = facts(&station, &alloc);
+            let told = ["advertised_address", "address", "address_ipv6"].map(|name| said[name].clone());
+            assert_eq!(told, [advertised, "IPAddress", "GlobalIPv6Address"].map(|key| own[key].clone()), "{said}");
+            let line = format!("advertised_address = {}", own[advertised].as_str().unwrap());
+            let shown = station.cli(&["alloc", "status", &alloc[..8]]).ok();
+            assert!(shown.lines().any(|shown| shown.split_whitespace().eq(line.split_whitespace())), "{shown}");
+            station.kill();
+            station.launch();
+            station.until_task(&alloc, "t", "it is found", |state| state["State"] == "running");
+            eventually("its driver is asked", || (!facts(&station, &alloc).is_null()).then_some(()));
+        }
+        station.cli(&["job", "stop", "--purge", "options"]).ok();
+        gone(&alloc);
+    }
+    let alloc = station.run_job("options", &job(&image.0, "", ""));
+    let said = facts(&station, &alloc);
+    assert_eq!((&said["advertised_address"], &said["network"]), (&Value::Null, &json!("bridge")), "{said}");
+    station.cli(&["job", "stop", "--purge", "options"]).ok();
+    gone(&alloc);
 }
 
 #[test]

@@ -21,12 +21,14 @@ pub struct Files {
     /// Dynamic or static programs of this machine, with the name each gets in `/bin`.
     pub programs: Vec<(PathBuf, &'static str)>,
     /// Other files: their place inside and their text.
-    pub texts: Vec<(&'static str, String)>,
+    pub texts: Vec<(String, String)>,
     /// Other files: their place inside and where they are here.
     pub copies: Vec<(&'static str, PathBuf)>,
+    /// Modules of the kernel that are not in every machine.
+    pub modules: Vec<&'static str>,
 }
 
-/// Modules that are not built into Debian's cloud kernel, in the order they are loaded.
+/// Modules of every machine that are not built into Debian's cloud kernel, in the order they are loaded.
 const MODULES: &[&str] =
     &["virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"];
 
@@ -83,23 +85,28 @@ pub fn initramfs(dir: &Path, kernel: &Kernel, files: &Files) -> Outcome<PathBuf>
     let busybox = static_busybox()?;
     copy(Path::new(&busybox), &root.join("bin/busybox"))?;
     symlink("busybox", root.join("bin/sh")).doing(|| "cannot link /bin/sh".into())?;
-    for module in MODULES {
+    let mut order = String::new();
+    for module in MODULES.iter().chain(&files.modules) {
+        // One that is not there is built in.
         if let Some(file) = find(&kernel.modules, &format!("{module}.ko")) {
             copy(&file, &root.join("modules").join(format!("{module}.ko")))?;
+            order += &format!("{module}\n");
         }
     }
+    write(&root.join("modules/order"), &order)?;
+    write(&root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")?;
+    write(&root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n")?;
+    write(&root.join("waiting.sh"), include_str!("waiting.sh"))?;
     for (program, name) in &files.programs {
         add_program(&root, program, name)?;
     }
     for (place, text) in &files.texts {
-        let file = root.join(place);
-        make_parent(&file)?;
-        fs::write(&file, text).doing(|| format!("cannot write {}", file.display()))?;
+        write(&root.join(place), text)?;
     }
     for (place, source) in &files.copies {
         copy(source, &root.join(place))?;
     }
-    fs::write(root.join("init"), include_str!("init.sh")).doing(|| "cannot write /init".into())?;
+    write(&root.join("init"), include_str!("init.sh"))?;
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755)).doing(|| "cannot mark /init".into())?;
     let packed = dir.join("initramfs.cpio");
     let script = "cd \"$1\" && find . | \"$2\" cpio -o -H newc > \"$3\" 2>/dev/null";
@@ -125,6 +132,11 @@ fn add_program(root: &Path, program: &Path, name: &str) -> Outcome {
 fn copy(from: &Path, to: &Path) -> Outcome {
     make_parent(to)?;
     fs::copy(from, to).map(drop).doing(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn write(file: &Path, text: &str) -> Outcome {
+    make_parent(file)?;
+    fs::write(file, text).doing(|| format!("cannot write {}", file.display()))
 }
 
 fn make_parent(file: &Path) -> Outcome {

@@ -10,15 +10,17 @@ fi
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-mkdir -p /sys/fs/cgroup /dev/pts
+mkdir -p /sys/fs/cgroup /dev/pts /dev/shm
+mount -t tmpfs shm /dev/shm
 mount -t cgroup2 cgroup /sys/fs/cgroup
 ip link set lo up
-for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
-  [ ! -e /modules/$module.ko ] || insmod /modules/$module.ko || echo "FAILED to load $module"
+for module in $(cat /modules/order); do
+  insmod /modules/$module.ko || echo "FAILED to load $module"
 done
 mount -t ext4 /dev/vda /data || echo "FAILED to mount the disk"
 hostname throw-away
 echo "BOOTED $stage"
+. /waiting.sh
 . /scenario.sh
 echo "FAILED: the scenario of stage $stage came to its end"
 poweroff -f

@@ -1,8 +1,9 @@
 //! A throw-away machine: Debian's kernel in QEMU (no KVM needed), everything else in an initramfs, one disk that
 //! survives power cuts. It boots in seconds and has cgroup v2 with all controllers.
 
+mod engines;
 mod image;
-pub mod reboot;
+mod reboot;
 
 use crate::failure::{Doing, Failure, Outcome};
 use crate::run::{Background, Run};
@@ -13,9 +14,34 @@ use std::time::Duration;
 
 pub use image::Files;
 
+/// What happens on such machines, by name.
+pub const SCENARIOS: &[(&str, fn(&Workspace) -> Outcome)] = &[("reboot", reboot::check), ("engines", engines::check)];
+
+/// What an emulated machine may take: it is some twenty times slower than this one.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs the named scenarios, all by default.
+pub fn chore(workspace: &Workspace, names: &[&str]) -> Outcome {
+    if let Some(unknown) = names.iter().find(|name| SCENARIOS.iter().all(|(known, _)| known != *name)) {
+        let known: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+        return Err(Failure::new(format!("no scenario `{unknown}`; there are {}", known.join(", "))));
+    }
+    let chosen = SCENARIOS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+    chosen.map(|(_, scenario)| scenario(workspace)).collect()
+}
+
+/// How much a machine has.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub processors: u32,
+    pub memory_mib: u32,
+    pub disk_mib: u32,
+}
+
 /// A machine that can be switched on again and again.
 pub struct Machine {
     dir: PathBuf,
+    size: Size,
     kernel: PathBuf,
     initramfs: PathBuf,
     disk: PathBuf,
@@ -28,17 +54,17 @@ pub struct Running {
 }
 
 impl Machine {
-    /// Builds a machine in its own folder, with an empty disk of `disk_mib`, mounted on `/data`.
-    pub fn build(workspace: &Workspace, name: &str, files: &Files, disk_mib: u32) -> Outcome<Self> {
+    /// Builds a machine in its own folder, with an empty disk mounted on `/data`.
+    pub fn build(workspace: &Workspace, name: &str, files: &Files, size: Size) -> Outcome<Self> {
         let dir = workspace.scratch("vm")?.join(name);
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).doing(|| format!("cannot make {}", dir.display()))?;
         let kernel = image::kernel(workspace)?;
         let initramfs = image::initramfs(&dir, &kernel, files)?;
         let disk = dir.join("disk.img");
-        let size = format!("{disk_mib}m");
-        Run::new("/usr/sbin/mke2fs").args(&["-q", "-F", "-t", "ext4"]).args(&[&disk]).args(&[size]).output()?;
-        Ok(Self { dir, kernel: kernel.image, initramfs, disk })
+        let blocks = format!("{}m", size.disk_mib);
+        Run::new("/usr/sbin/mke2fs").args(&["-q", "-F", "-t", "ext4"]).args(&[&disk]).args(&[blocks]).output()?;
+        Ok(Self { dir, size, kernel: kernel.image, initramfs, disk })
     }
 
     /// Switches it on. `stage` is what `/init` finds in the variable of that name.
@@ -47,7 +73,8 @@ impl Machine {
         let disk = format!("file={},format=raw,if=virtio", self.disk.display());
         let qemu = Run::new("qemu-system-x86_64")
             // KVM is not tried: where machines are nested it may hang though /dev/kvm is there.
-            .args(&["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024"])
+            .args(&["-accel", "tcg", "-cpu", "max"])
+            .args(&["-smp", &self.size.processors.to_string(), "-m", &self.size.memory_mib.to_string()])
             .args(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-net", "none"])
             .args(&["-kernel".as_ref(), self.kernel.as_os_str(), "-initrd".as_ref(), self.initramfs.as_os_str()])
             .args(&["-drive", &disk])
@@ -69,6 +96,12 @@ impl Running {
         found.ok_or_else(|| {
             Failure::new(format!("the machine gave up before `{marker}`; its console ends:\n{}", self.qemu.log_tail()))
         })
+    }
+
+    /// Waits for a line that begins with `marker`, and fails unless the rest of it is `expected`.
+    pub fn expect(&mut self, marker: &str, expected: &str) -> Outcome {
+        let said = self.wait_for(marker, PATIENCE)?;
+        if said == expected { Ok(()) } else { Err(Failure::new(format!("{marker}: `{said}`, not `{expected}`"))) }
     }
 
     /// Takes the power away.

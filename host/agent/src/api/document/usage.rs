@@ -53,7 +53,7 @@ pub struct MemoryStats {
     pub rss: u64,
     /// Page cache.
     pub cache: u64,
-    /// Not measured.
+    /// Swapped out.
     pub swap: u64,
     /// Now.
     pub usage: u64,
@@ -77,9 +77,9 @@ pub struct CpuStats {
     pub user_mode: f64,
     /// MHz used.
     pub total_ticks: f64,
-    /// Not measured.
+    /// How often it had used up its time before its period was over.
     pub throttled_periods: u64,
-    /// Not measured.
+    /// How long it then waited, nanoseconds.
     pub throttled_time: u64,
     /// Percent of one core.
     pub percent: f64,
@@ -181,43 +181,101 @@ impl AllocUsage {
 
 impl ResourceUsage {
     fn of(usage: &Usage, core_mhz: f64) -> Self {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        Self {
-            memory_stats: MemoryStats {
-                rss: (usage.memory_bytes - usage.memory_cache_bytes).max(0.0) as u64,
-                cache: usage.memory_cache_bytes as u64,
-                usage: usage.memory_bytes as u64,
-                max_usage: usage.memory_max_bytes as u64,
-                measured: names(&["RSS", "Cache", "Usage", "Max Usage"]),
-                ..MemoryStats::default()
-            },
-            cpu_stats: CpuStats {
-                percent: usage.cpu_percent,
-                total_ticks: usage.cpu_percent / 100.0 * core_mhz,
-                measured: names(&["Percent"]),
-                ..CpuStats::default()
-            },
-            device_stats: None,
-        }
+        Self { memory_stats: MemoryStats::of(usage), cpu_stats: CpuStats::of(usage, core_mhz), device_stats: None }
     }
 
     fn add(&mut self, other: &Self) {
         let (memory, more) = (&mut self.memory_stats, &other.memory_stats);
         memory.rss += more.rss;
         memory.cache += more.cache;
+        memory.swap += more.swap;
         memory.usage += more.usage;
         memory.max_usage += more.max_usage;
-        memory.measured.clone_from(&more.measured);
+        add_names(&mut memory.measured, &more.measured);
         let (cpu, more) = (&mut self.cpu_stats, &other.cpu_stats);
         cpu.percent += more.percent;
         cpu.total_ticks += more.total_ticks;
-        cpu.measured.clone_from(&more.measured);
+        cpu.throttled_periods += more.throttled_periods;
+        cpu.throttled_time += more.throttled_time;
+        add_names(&mut cpu.measured, &more.measured);
+    }
+}
+
+impl MemoryStats {
+    fn of(usage: &Usage) -> Self {
+        let [rss, swap] = ["memory_rss_bytes", "memory_swap_bytes"].map(|name| more(usage, name));
+        // The kernel may not tell the highest, as engines do not under version 2 of control groups.
+        let has_highest = usage.memory_max_bytes > 0.0 || usage.memory_bytes == 0.0;
+        let known = [("Swap", swap.is_some()), ("Usage", true), ("Max Usage", has_highest)];
+        let known = known.into_iter().filter_map(|(name, is_known)| is_known.then_some(name));
+        Self {
+            rss: rss.unwrap_or((usage.memory_bytes - usage.memory_cache_bytes).max(0.0) as u64),
+            cache: usage.memory_cache_bytes as u64,
+            swap: swap.unwrap_or_default(),
+            usage: usage.memory_bytes as u64,
+            max_usage: usage.memory_max_bytes as u64,
+            measured: ["RSS", "Cache"].into_iter().chain(known).map(str::to_owned).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl CpuStats {
+    fn of(usage: &Usage, core_mhz: f64) -> Self {
+        let throttled = [("Throttled Periods", "cpu_throttled_periods"), ("Throttled Time", "cpu_throttled_ns")];
+        let [periods, time] = throttled.map(|(_, name)| more(usage, name));
+        let known = throttled.into_iter().zip([periods, time]).filter_map(|((name, _), known)| known.and(Some(name)));
+        Self {
+            throttled_periods: periods.unwrap_or_default(),
+            throttled_time: time.unwrap_or_default(),
+            percent: usage.cpu_percent,
+            total_ticks: usage.cpu_percent / 100.0 * core_mhz,
+            measured: known.chain(["Percent"]).map(str::to_owned).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What not everybody who measures can tell.
+fn more(usage: &Usage, name: &str) -> Option<u64> {
+    usage.extra.get(name)?.parse().ok()
+}
+
+fn add_names(all: &mut Vec<String>, more: &[String]) {
+    for name in more {
+        if !all.contains(name) {
+            all.push(name.clone());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_measured_is_named() {
+        let plain = Usage { memory_bytes: 9.0, memory_cache_bytes: 2.0, memory_max_bytes: 12.0, ..Usage::default() };
+        let told = [("memory_rss_bytes", "5"), ("memory_swap_bytes", "3"), ("cpu_throttled_periods", "4")];
+        let extra = told.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let engine = Usage { extra, ..plain.clone() };
+        let unified = Usage { memory_max_bytes: 0.0, ..engine.clone() };
+        let table: [(&Usage, u64, &[&str], &[&str]); 3] = [
+            (&plain, 7, &["RSS", "Cache", "Usage", "Max Usage"], &["Percent"]),
+            (&engine, 5, &["RSS", "Cache", "Swap", "Usage", "Max Usage"], &["Throttled Periods", "Percent"]),
+            (&unified, 5, &["RSS", "Cache", "Swap", "Usage"], &["Throttled Periods", "Percent"]),
+        ];
+        for (usage, rss, memory, cpu) in table {
+            let stats = ResourceUsage::of(usage, 1000.0);
+            assert_eq!(stats.memory_stats.rss, rss);
+            assert_eq!(stats.memory_stats.measured, memory);
+            assert_eq!(stats.cpu_stats.measured, cpu);
+        }
+        let tasks = [("a", plain), ("b", engine)].map(|(name, usage)| (name.to_owned(), usage)).into();
+        let sum = AllocUsage::of(tasks, 1000.0).resource_usage;
+        assert_eq!((sum.memory_stats.swap, sum.cpu_stats.throttled_periods), (3, 4));
+        assert_eq!(sum.memory_stats.measured, ["RSS", "Cache", "Usage", "Max Usage", "Swap"]);
+    }
 
     #[test]
     fn a_processor_is_told_in_percent_of_its_time() {

@@ -37,7 +37,9 @@ impl Arguments {
         let alloc = resolve(client, given).await?;
         let id = segment(&alloc.stub.id);
         if self.json {
-            return output::print_json(&client.get::<serde_json::Value>(&format!("/v1/allocation/{id}")).await?);
+            let path =
+                if self.stats { format!("/v1/client/allocation/{id}/stats") } else { format!("/v1/allocation/{id}") };
+            return output::print_json(&client.get::<serde_json::Value>(&path).await?);
         }
         print_allocation(&alloc);
         if self.stats {
@@ -100,11 +102,12 @@ fn print_usage(usage: &AllocUsage) {
     let mut table = Table::new(&["Task", "CPU", "Memory", "Highest"]);
     for (task, usage) in &usage.tasks {
         let usage = &usage.resource_usage;
+        let has_highest = usage.memory_stats.measured.iter().any(|name| name == "Max Usage");
         table.row([
             task.clone(),
             format!("{:.0} %", usage.cpu_stats.percent),
             output::bytes(usage.memory_stats.usage),
-            output::bytes(usage.memory_stats.max_usage),
+            if has_highest { output::bytes(usage.memory_stats.max_usage) } else { "-".into() },
         ]);
     }
     table.print();

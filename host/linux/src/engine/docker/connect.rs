@@ -140,9 +140,18 @@ impl Engine {
         F: Fn(Client) -> R,
         R: Future<Output = Result<T, Error>>,
     {
+        self.again(|| self.call(&call)).await
+    }
+
+    /// The same for what is no call of the client library's.
+    pub(super) async fn again<T, F, R>(&self, call: F) -> Result<T>
+    where
+        F: Fn() -> R,
+        R: Future<Output = Result<T>>,
+    {
         let mut pause = Backoff::default();
         for _ in 1..TRIES {
-            let answer = self.call(&call).await;
+            let answer = call().await;
             if !matches!(answer, Err(HostError::Unavailable(_))) {
                 return answer;
             }
@@ -150,7 +159,7 @@ impl Engine {
             drop(answer);
             pause.wait().await;
         }
-        self.call(&call).await
+        call().await
     }
 
     /// The host's error for the client's.
@@ -159,14 +168,21 @@ impl Engine {
             Error::DockerResponseServerError { status_code, message } => refused(status_code, one_line(&message)),
             Error::DockerStreamError { error } => HostError::Other(one_line(&error)),
             Error::RequestTimeoutError => self.too_slow(),
-            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => {
-                HostError::Other(format!("Docker Engine at {} answered what is not understood: {error}", self.endpoint))
-            }
+            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => self.not_understood(&error),
             Error::InvalidURIError { .. } | Error::URLParseError { .. } | Error::URLEncodedError { .. } => {
                 HostError::Invalid(format!("no request can be made of this: {error}"))
             }
             error => self.silent(&error),
         }
+    }
+
+    /// A document that came whole is not understood; one that did not broke off.
+    pub(super) fn unclear(&self, error: &serde_json::Error) -> HostError {
+        if error.is_eof() { self.silent(error) } else { self.not_understood(error) }
+    }
+
+    fn not_understood(&self, error: &dyn std::error::Error) -> HostError {
+        HostError::Other(format!("Docker Engine at {} answered what is not understood: {error}", self.endpoint))
     }
 
     /// It took longer than a call may.

@@ -1,6 +1,6 @@
 //! Making containers, once each whatever happened before.
 
-use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions};
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use longshore_core::{
     caller::{Caller, TaskScope},
     container::{ContainerNetwork, ContainerSpec},
@@ -81,10 +81,7 @@ impl Docker {
 
     /// The name is taken: the id if it is by a running container of the same task, none when it was freed.
     async fn clear_name(&self, caller: &Caller, name: &str, said: String) -> Result<Option<String>> {
-        let seen = self
-            .engine
-            .retry(|client| async move { client.inspect_container(name, None::<InspectContainerOptions>).await });
-        let seen = match seen.await {
+        let seen = match self.engine.inspect(name).await {
             Err(HostError::NotFound(_)) => return Ok(None),
             seen => seen?,
         };

@@ -2,14 +2,11 @@
 //!
 //! One that has ended harms nobody and may be kept on purpose (`gc { container = false }`), so it stays, as in Nomad.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::{
     models::{ContainerSummary, ContainerSummaryStateEnum},
-    query_parameters::{ListContainersOptions, RemoveContainerOptions},
+    query_parameters::RemoveContainerOptions,
 };
 use longshore_core::{
     container::IsKnown,
@@ -42,14 +39,9 @@ impl Docker {
         if !self.dangling.enabled {
             return Ok(Vec::new());
         }
-        let filters = HashMap::from([("label".to_owned(), vec![self.owners.agent_filter()])]);
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
-        let found = self.engine.retry(|client| {
-            let options = options.clone();
-            async move { client.list_containers(Some(options)).await }
-        });
+        let found = self.engine.list(vec![self.owners.agent_filter()]).await?;
         let (mut names, mut failure) = (Vec::new(), None);
-        for summary in found.await? {
+        for summary in found {
             if !self.is_dangling(&summary, is_known) {
                 continue;
             }

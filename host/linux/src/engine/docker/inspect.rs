@@ -6,7 +6,7 @@ use bollard::{
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, EndpointSettings, SystemVersion,
     },
-    query_parameters::{InspectContainerOptions, InspectNetworkOptions, ListContainersOptions},
+    query_parameters::InspectNetworkOptions,
 };
 use longshore_core::{
     caller::Caller,
@@ -85,21 +85,13 @@ impl Docker {
 
     /// The engine's own words on a container that was found to be the caller's.
     pub(super) async fn look(&self, id: &str) -> Result<ContainerInspectResponse> {
-        let seen = self
-            .engine
-            .retry(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
-        seen.await.map_err(|error| self.when_gone(id, error))
+        self.engine.inspect(id).await.map_err(|error| self.when_gone(id, error))
     }
 
     pub(super) async fn list_containers(&self, caller: &Caller) -> Result<Vec<Container>> {
-        let filters = HashMap::from([("label".to_owned(), self.owners.filter(caller))]);
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
-        let found = self.engine.retry(|client| {
-            let options = options.clone();
-            async move { client.list_containers(Some(options)).await }
-        });
+        let found = self.engine.list(self.owners.filter(caller)).await?;
         let mut own = Vec::new();
-        for id in found.await?.into_iter().filter_map(|summary| summary.id) {
+        for id in found.into_iter().filter_map(|summary| summary.id) {
             match self.inspect_container(caller, &id).await {
                 Err(HostError::NotFound(_)) => {}
                 seen => own.push(seen?),

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use bollard::{
     models::ContainerUpdateBody,
-    query_parameters::{
-        InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, StartContainerOptions,
-        StopContainerOptions,
-    },
+    query_parameters::{KillContainerOptions, RemoveContainerOptions, StartContainerOptions, StopContainerOptions},
 };
 use longshore_core::{
     caller::Caller,
@@ -149,10 +146,7 @@ impl Docker {
                 Ok(()) | Err(HostError::NotFound(_)) => break,
                 // Somebody else removes it already: wait until it is gone.
                 Err(HostError::Conflict(said)) if said.contains("in progress") => {
-                    let seen = self.engine.retry(|client| async move {
-                        client.inspect_container(id, None::<InspectContainerOptions>).await
-                    });
-                    if matches!(seen.await, Err(HostError::NotFound(_))) {
+                    if matches!(self.engine.inspect(id).await, Err(HostError::NotFound(_))) {
                         break;
                     }
                     pause.wait().await;

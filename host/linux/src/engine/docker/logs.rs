@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bollard::{models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
 use bytes::BytesMut;
 use futures_util::stream;
 use longshore_core::{
@@ -142,7 +141,7 @@ impl Follow {
         let terminal = match self.terminal {
             Some(terminal) => terminal,
             None => {
-                let asked = look(&self.engine, &self.id).await?.config.and_then(|config| config.tty).unwrap_or(false);
+                let asked = self.engine.inspect(&self.id).await?.config.and_then(|config| config.tty).unwrap_or(false);
                 *self.terminal.insert(asked)
             }
         };
@@ -163,7 +162,7 @@ impl Follow {
             self.ended = true;
             return Ok(());
         }
-        match run_state(&look(&self.engine, &self.id).await?.state.unwrap_or_default()) {
+        match run_state(&self.engine.inspect(&self.id).await?.state.unwrap_or_default()) {
             RunState::Exited(_) => {
                 self.last_look = true;
                 self.source = None;
@@ -172,10 +171,6 @@ impl Follow {
             _ => Err(HostError::Unavailable("the engine closed the output of a running container".into())),
         }
     }
-}
-
-async fn look(engine: &Engine, id: &str) -> Result<ContainerInspectResponse> {
-    engine.call(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await }).await
 }
 
 /// Whether what a container says gathers for a while before it is read. The engine sends line by line, and each read

@@ -5,7 +5,7 @@
 //! | `connect`, `tls` | where the engine is, how its errors read, what is tried again |
 //! | `owner` | whose a container is: labels, remembered so that most calls need no look first |
 //! | `body`, `seccomp` | a [`ContainerSpec`] as the engine's create document; profiles |
-//! | `create`, `lifecycle`, `inspect`, `wait`, `memory`, `usage` | the calls, by stage of a container's life |
+//! | `create`, `lifecycle`, `look`, `inspect`, `wait`, `memory`, `usage` | the calls, by stage of a container's life |
 //! | `exec`, `logs` | the streams, over `wire`, `stream` and `frames` |
 //! | `images` | find, pull with the operator's credentials, load, collect |
 //! | `dangling` | containers that nobody knows any more |
@@ -24,6 +24,7 @@ mod images;
 mod inspect;
 mod lifecycle;
 mod logs;
+mod look;
 mod memory;
 mod owner;
 mod seccomp;

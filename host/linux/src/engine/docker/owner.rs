@@ -12,7 +12,6 @@ use std::{
     },
 };
 
-use bollard::query_parameters::InspectContainerOptions;
 use longshore_core::{
     caller::{AllocId, Caller, DriverName, TaskId},
     container::{LABEL_AGENT, LABEL_ALLOC, LABEL_DRIVER, LABEL_TASK},
@@ -171,10 +170,7 @@ impl Docker {
         if let Some(owner) = self.owners.recall(id) {
             return Ok(Some(owner));
         }
-        let seen = self
-            .engine
-            .retry(|client| async move { client.inspect_container(id, None::<InspectContainerOptions>).await });
-        let seen = match seen.await {
+        let seen = match self.engine.inspect(id).await {
             Err(HostError::NotFound(_)) => return Ok(None),
             seen => seen?,
         };

@@ -56,8 +56,7 @@ impl Engine {
 
     /// Asks to be told when something happens, however late; answers what was told.
     pub(super) async fn be_told(&self, path: &str) -> Result<Bytes> {
-        let mut body = self.stream("POST", path).await?;
-        body.all().await.map_err(|error| self.silent(&error))
+        self.stream("POST", path).await?.all(self, MAX_ERROR_BYTES).await
     }
 
     async fn stream(&self, method: &str, path: &str) -> Result<Body> {
@@ -76,7 +75,9 @@ impl Engine {
         if status == 200 {
             return Ok(body);
         }
-        let said = timeout(Duration::from_secs(CALL_SECONDS), body.all()).await.map_err(|_| self.too_slow())?;
+        let said = timeout(Duration::from_secs(CALL_SECONDS), body.all(self, MAX_ERROR_BYTES))
+            .await
+            .map_err(|_| self.too_slow())?;
         Err(refused_with(status, &said.unwrap_or_default()))
     }
 }
@@ -135,13 +136,10 @@ impl Body {
     }
 
     /// All that comes up to the end, if it is as short as it should be.
-    async fn all(&mut self) -> io::Result<Bytes> {
+    pub(super) async fn all(&mut self, engine: &Engine, most: usize) -> Result<Bytes> {
         let mut all = BytesMut::new();
-        while all.len() < MAX_ERROR_BYTES {
-            let data = self.read().await?;
-            if data.is_empty() {
-                break;
-            }
+        while all.len() < most {
+            let Some(data) = self.next(engine).await? else { break };
             all.extend_from_slice(&data);
         }
         Ok(all.freeze())

@@ -60,8 +60,11 @@ fn usage(sample: ContainerStatsResponse, cpu: Cpu, before: Option<Cpu>) -> Usage
     let detail = memory.stats.unwrap_or_default();
     let either = |names: [&str; 2]| names.iter().find_map(|name| detail.get(*name)).copied().unwrap_or_default();
     let mut extra = std::collections::BTreeMap::new();
-    extra.insert("memory_rss_bytes".to_owned(), either(["rss", "anon"]).to_string());
-    extra.insert("memory_swap_bytes".to_owned(), either(["swap", "swap"]).to_string());
+    // Podman tells no details.
+    if !detail.is_empty() {
+        extra.insert("memory_rss_bytes".to_owned(), either(["rss", "anon"]).to_string());
+        extra.insert("memory_swap_bytes".to_owned(), either(["swap", "swap"]).to_string());
+    }
     if let Some(throttled) = stats.throttling_data {
         extra.insert("cpu_throttled_periods".into(), throttled.throttled_periods.unwrap_or_default().to_string());
         extra.insert("cpu_throttled_ns".into(), throttled.throttled_time.unwrap_or_default().to_string());

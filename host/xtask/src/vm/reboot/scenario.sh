@@ -4,25 +4,6 @@ export LONGSHORE_ADDR=unix:///data/longshore/api.sock HOME=/tmp
 longshore agent --config /etc/agent.hcl --data-dir /data/longshore > /data/agent-$stage.log 2>&1 &
 agent=$!
 
-give_up() {
-  echo "--- agent"
-  tail -n 40 /data/agent-$stage.log
-  echo "FAILED: $*"
-  sleep 5
-  poweroff -f
-}
-
-# Tries a command twice a second, for two minutes.
-patiently() {
-  tries=0
-  until "$@" > /tmp/last 2>&1; do
-    tries=$((tries + 1))
-    kill -0 $agent 2> /dev/null || give_up "the agent ended"
-    [ $tries -lt 240 ] || give_up "$* still fails: $(cat /tmp/last)"
-    sleep 0.5
-  done
-}
-
 # The body a task serves.
 page() {
   printf 'GET / HTTP/1.0\r\nHost: vm\r\n\r\n' | nc -w 5 127.0.0.1 "$1" > /tmp/page && head -n 1 /tmp/page | grep -q ' 200 ' && tail -n 1 /tmp/page
