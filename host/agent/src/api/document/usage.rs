@@ -53,7 +53,7 @@ pub struct MemoryStats {
     pub rss: u64,
     /// Page cache.
     pub cache: u64,
-    /// Not measured.
+    /// Swapped out; of containers.
     pub swap: u64,
     /// Now.
     pub usage: u64,
@@ -71,15 +71,15 @@ pub struct MemoryStats {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CpuStats {
-    /// Not measured.
+    /// Share in the kernel of what was used; of containers.
     pub system_mode: f64,
-    /// Not measured.
+    /// Share in programs of what was used; of containers.
     pub user_mode: f64,
     /// MHz used.
     pub total_ticks: f64,
-    /// Not measured.
+    /// How often its time was used up; of containers.
     pub throttled_periods: u64,
-    /// Not measured.
+    /// How long it waited then, nanoseconds; of containers.
     pub throttled_time: u64,
     /// Percent of one core.
     pub percent: f64,
@@ -181,21 +181,43 @@ impl AllocUsage {
 
 impl ResourceUsage {
     fn of(usage: &Usage, core_mhz: f64) -> Self {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let told = |name: &str| usage.extra.get(name).and_then(|text| text.parse::<f64>().ok());
+        let bytes = |name: &str| told(name).map(|bytes| bytes as u64);
+        let names = |names: &[(&str, bool)]| {
+            names.iter().filter(|(_, is_measured)| *is_measured).map(|(name, _)| (*name).to_owned()).collect()
+        };
+        let (swap, periods) = (bytes("memory_swap_bytes"), bytes("cpu_throttled_periods"));
+        // Cgroup v2 knows no highest.
+        let has_max = usage.memory_max_bytes > 0.0 || usage.memory_bytes == 0.0;
+        let without_cache = (usage.memory_bytes - usage.memory_cache_bytes).max(0.0) as u64;
         Self {
             memory_stats: MemoryStats {
-                rss: (usage.memory_bytes - usage.memory_cache_bytes).max(0.0) as u64,
+                rss: bytes("memory_rss_bytes").unwrap_or(without_cache),
                 cache: usage.memory_cache_bytes as u64,
+                swap: swap.unwrap_or_default(),
                 usage: usage.memory_bytes as u64,
                 max_usage: usage.memory_max_bytes as u64,
-                measured: names(&["RSS", "Cache", "Usage", "Max Usage"]),
+                measured: names(&[
+                    ("RSS", true),
+                    ("Cache", true),
+                    ("Swap", swap.is_some()),
+                    ("Usage", true),
+                    ("Max Usage", has_max),
+                ]),
                 ..MemoryStats::default()
             },
             cpu_stats: CpuStats {
                 percent: usage.cpu_percent,
+                system_mode: told("cpu_system_percent").unwrap_or_default(),
+                user_mode: told("cpu_user_percent").unwrap_or_default(),
                 total_ticks: usage.cpu_percent / 100.0 * core_mhz,
-                measured: names(&["Percent"]),
-                ..CpuStats::default()
+                throttled_periods: periods.unwrap_or_default(),
+                throttled_time: bytes("cpu_throttled_ns").unwrap_or_default(),
+                measured: names(&[
+                    ("Throttled Periods", periods.is_some()),
+                    ("Throttled Time", periods.is_some()),
+                    ("Percent", true),
+                ]),
             },
             device_stats: None,
         }
@@ -205,12 +227,17 @@ impl ResourceUsage {
         let (memory, more) = (&mut self.memory_stats, &other.memory_stats);
         memory.rss += more.rss;
         memory.cache += more.cache;
+        memory.swap += more.swap;
         memory.usage += more.usage;
         memory.max_usage += more.max_usage;
         memory.measured.clone_from(&more.measured);
         let (cpu, more) = (&mut self.cpu_stats, &other.cpu_stats);
         cpu.percent += more.percent;
         cpu.total_ticks += more.total_ticks;
+        cpu.system_mode += more.system_mode;
+        cpu.user_mode += more.user_mode;
+        cpu.throttled_periods += more.throttled_periods;
+        cpu.throttled_time += more.throttled_time;
         cpu.measured.clone_from(&more.measured);
     }
 }
@@ -218,6 +245,28 @@ impl ResourceUsage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_measured_is_named_as_in_nomad() {
+        let extra = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, text)| ((*key).into(), (*text).into())).collect();
+        let container = extra(&[
+            ("memory_rss_bytes", "7"),
+            ("memory_swap_bytes", "1"),
+            ("cpu_throttled_periods", "3"),
+            ("cpu_throttled_ns", "4"),
+            ("cpu_user_percent", "150"),
+        ]);
+        for (extra, max, rss, memory, cpu) in [
+            (container, 30.0, 7, "RSS Cache Swap Usage Max Usage", "Throttled Periods Throttled Time Percent"),
+            (extra(&[]), 0.0, 15, "RSS Cache Usage", "Percent"),
+        ] {
+            let usage =
+                Usage { memory_bytes: 20.0, memory_cache_bytes: 5.0, memory_max_bytes: max, extra, ..Usage::default() };
+            let told = ResourceUsage::of(&usage, 1000.0);
+            assert_eq!((told.memory_stats.rss, told.memory_stats.measured.join(" ")), (rss, memory.to_owned()));
+            assert_eq!(told.cpu_stats.measured.join(" "), cpu);
+        }
+    }
 
     #[test]
     fn a_processor_is_told_in_percent_of_its_time() {
