@@ -164,15 +164,10 @@ impl Shared {
     /// Restarts tasks outside the restart policy.
     pub(crate) fn restart_allocation(&self, id: &str, task: Option<&str>) -> Result<(), ControlError> {
         let (alloc, control) = self.running_alloc(id, task)?;
-        for (name, control) in chosen(&control, task) {
-            let running = alloc.tasks.get(name).is_some_and(|state| state.phase == TaskPhase::Running);
-            match (running, task) {
-                (true, _) => control.restart(),
-                (false, Some(task)) => return Err(ControlError::NotRunning(task.to_owned())),
-                (false, None) => {}
-            }
-        }
-        Ok(())
+        let is_running = |name: &String| alloc.tasks.get(name).is_some_and(|state| state.phase == TaskPhase::Running);
+        let running: Vec<_> = chosen(&control, task).filter(|(name, _)| is_running(name)).collect();
+        running.iter().for_each(|(_, control)| control.restart());
+        if running.is_empty() { Err(not_running(&alloc, task)) } else { Ok(()) }
     }
 
     /// Sends a signal to tasks.
@@ -183,19 +178,16 @@ impl Shared {
         signal: &str,
     ) -> Result<(), ControlError> {
         let (alloc, control) = self.running_alloc(id, task)?;
+        let mut sent = false;
         for (name, control) in chosen(&control, task) {
             self.until_found(&alloc, name, control).await;
             let live = control.live.lock().await;
-            let Some(live) = live.as_ref() else {
-                match task {
-                    Some(_) => return Err(ControlError::NotRunning(name.clone())),
-                    None => continue,
-                }
-            };
+            let Some(live) = live.as_ref() else { continue };
             self.board.add_event(&live.task.id, events::signaling(signal));
             live.driver(self)?.signal(&live.task, &live.started.handle, signal).await?;
+            sent = true;
         }
-        Ok(())
+        if sent { Ok(()) } else { Err(not_running(&alloc, task)) }
     }
 
     /// The running tasks of a driver, with their handles.
@@ -314,9 +306,18 @@ impl Shared {
         {
             return Err(unknown_task(&alloc, task));
         }
-        let over = || ControlError::NotRunning(task.unwrap_or("(any)").to_owned());
-        let control = self.control(&alloc.id).ok_or_else(over)?;
+        let control = self.control(&alloc.id).ok_or_else(|| not_running(&alloc, task))?;
         Ok((alloc, control))
+    }
+}
+
+/// What is told of an allocation none of whose tasks runs, or not the one that was meant.
+fn not_running(alloc: &Allocation, task: Option<&str>) -> ControlError {
+    let mut names = alloc.tasks.keys();
+    match (task, names.next(), names.next()) {
+        (Some(name), ..) => ControlError::NotRunning(name.to_owned()),
+        (None, Some(only), None) => ControlError::NotRunning(only.clone()),
+        _ => ControlError::NotRunning("(any)".into()),
     }
 }
 

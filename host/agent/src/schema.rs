@@ -3,7 +3,7 @@
 //! Twice: when the job is submitted, where strings with `${…}` are given the benefit of the doubt, and again
 //! when all is known. As in Nomad, numbers and booleans may be written as strings and the other way round.
 //!
-//! A pattern says little to people: `errorMessage` beside it in the schema is what they are told instead.
+//! A pattern or a bound says little to people: `errorMessage` beside it in the schema is what they are told instead.
 
 use std::{
     collections::BTreeMap,
@@ -150,10 +150,12 @@ fn describe(schema: &Value, error: &ValidationError) -> Misfit {
         Kind::Required { property } => format!("the key {property} is missing"),
         Kind::Type { kind } => format!("expected {}, got {}", type_names(kind), shown(error.instance())),
         Kind::Enum { options } => one_of(options, error.instance()),
-        Kind::Pattern { .. } => match beside(schema, error, "errorMessage").and_then(Value::as_str) {
-            Some(message) => format!("{}: {message}", shown(error.instance())),
-            None => format!("{error}"),
-        },
+        Kind::Pattern { .. } | Kind::MinLength { .. } | Kind::Minimum { .. } | Kind::Maximum { .. } => {
+            match beside(schema, error, "errorMessage").and_then(Value::as_str) {
+                Some(message) => format!("{}: {message}", shown(error.instance())),
+                None => format!("{error}"),
+            }
+        }
         _ => format!("{error}"),
     };
     Misfit { pointer, message }

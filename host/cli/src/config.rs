@@ -1,6 +1,7 @@
 //! The agent's configuration: an HCL file, every key optional, unknown keys refused with the nearest name.
 
 mod engine;
+mod hcl1;
 mod nomad;
 mod place;
 
@@ -226,10 +227,12 @@ impl Config {
 
     /// Reads text; `name` stands for the file in errors.
     fn parse(text: &str, name: &str) -> Outcome<Self> {
-        let value: hcl::Value =
-            hcl::from_str(text).map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
+        let modern = hcl1::modern(text);
+        let value: hcl::Value = hcl::from_str(text)
+            .or_else(|error| hcl::from_str(&modern.text).map_err(|_| error))
+            .map_err(|error| Failure::input(format!("{name}: {}", chain(&error))))?;
         let mut config: Self = serde_path_to_error::deserialize(value.into_deserializer())
-            .map_err(|error| place::explain(name, text, error))?;
+            .map_err(|error| place::explain(name, text, &modern, error))?;
         nomad::translate(&mut config)
             .and_then(|()| config.check())
             .map_err(|problem| Failure::input(format!("{name}: {problem}")))?;

@@ -8,7 +8,10 @@ use longshore_core::{
     error::HostError,
     workload::{OutputChunk, OutputChunks},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     Live, events,
@@ -37,8 +40,9 @@ pub(crate) fn begin(shared: &Shared, task: &Task) {
     shared.board.set_log_position(&task.id, position);
 }
 
-/// Follows a container until it has ended and all its output is in the files.
-pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str) {
+/// Follows a container until it has ended and all its output is in the files. `watched` is closed when nobody waits for
+/// its end any more.
+pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str, watched: oneshot::Receiver<()>) {
     let task = &live.task;
     let position = shared.board.log_position(&task.id);
     let opened = dir::open(&shared.config, &task.id.alloc.0, "alloc/logs")
@@ -49,7 +53,7 @@ pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str) {
     };
     let mut collector =
         Collector { shared, live, rotator, position, saved: Instant::now(), volatile: 0, broken: false };
-    collector.run(id).await;
+    collector.run(id, watched).await;
     collector.save();
 }
 
@@ -65,7 +69,7 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    async fn run(&mut self, id: &str) {
+    async fn run(&mut self, id: &str, mut watched: oneshot::Receiver<()>) {
         let Some(containers) = &self.shared.backends.containers else { return };
         let caller = self.live.caller();
         let mut pause = RETRY.0;
@@ -75,7 +79,12 @@ impl Collector<'_> {
                 Err(error) => Err(error),
             };
             match failure {
-                Ok(()) | Err(HostError::NotFound(_)) => return,
+                Err(HostError::NotFound(_)) => return,
+                // It has ended. If it is waited for all the same, somebody has started it again, or does so just now.
+                Ok(()) => match timeout(pause, &mut watched).await {
+                    Ok(_) => return,
+                    Err(_) => pause = (pause * 2).min(RETRY.1),
+                },
                 // Asking again would be answered the same, so it is said once.
                 Err(HostError::Invalid(why)) => return self.tell(&why),
                 Err(error) => {

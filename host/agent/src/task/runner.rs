@@ -19,7 +19,7 @@ use longshore_core::{
 };
 use longshore_job::model;
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     time::{Duration, sleep, timeout},
 };
 
@@ -417,14 +417,14 @@ impl TaskRunner {
             self.event(events::restart_signaled("The machine was restarted"));
             return self.ended(handle, Ending::RestartRequested).await;
         }
-        let status = lost_status(why);
+        let status = lost_status("lost while nobody watched", why);
         self.event(events::terminated(&status));
         self.ended(handle, Ending::Exited(status)).await
     }
 }
 
-fn lost_status(why: &str) -> ExitStatus {
-    ExitStatus { exit_code: -1, message: Some(format!("lost while nobody watched: {why}")), ..ExitStatus::default() }
+fn lost_status(how: &str, why: &str) -> ExitStatus {
+    ExitStatus { exit_code: -1, message: Some(format!("{how}: {why}")), ..ExitStatus::default() }
 }
 
 /// Watching.
@@ -434,7 +434,8 @@ impl TaskRunner {
             return self.ended(Some(started.handle), Ending::StartFailed { recoverable: true }).await;
         };
         let mut live = Live { driver, task, started: Arc::new(started) };
-        let helpers = [self.collect_output(&live), self.note_image(&live)];
+        let (watching, watched) = oneshot::channel();
+        let helpers = [self.collect_output(&live, watched), self.note_image(&live)];
         self.killing.store(false, Ordering::Relaxed);
         let ending = loop {
             match self.watch_one(&live).await {
@@ -447,9 +448,10 @@ impl TaskRunner {
                     self.log_failure(journalled);
                 }
                 (End::Exited(status), cause) => break self.over(status, cause),
-                (End::Lost(why), cause) => break self.over(lost_status(&why), cause),
+                (End::Lost(why), cause) => break self.over(lost_status("lost", &why), cause),
             }
         };
+        drop(watching);
         *self.control.live.lock().await = None;
         for helper in helpers.into_iter().flatten() {
             let _ = timeout(LAST_OUTPUT, helper).await;
@@ -458,13 +460,13 @@ impl TaskRunner {
         self.ended(Some(live.started.handle.clone()), ending).await
     }
 
-    fn collect_output(&self, live: &Live) -> Option<tokio::task::JoinHandle<()>> {
+    fn collect_output(&self, live: &Live, watched: oneshot::Receiver<()>) -> Option<tokio::task::JoinHandle<()>> {
         let Watch::Container(id) = &live.started.watch else { return None };
         if live.task.logs.disabled {
             return None;
         }
         let (shared, live, id) = (self.shared.clone(), live.clone(), id.clone());
-        Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id).await }))
+        Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id, watched).await }))
     }
 
     fn note_image(&self, live: &Live) -> Option<tokio::task::JoinHandle<()>> {

@@ -73,23 +73,31 @@ impl TaskRunner {
             }
         }
         // Stopped, says the driver. If nothing is noticed of it, what is left is removed next.
-        timeout(NOTICE, waiting).await.unwrap_or_else(|_| End::Exited(ExitStatus::default()))
+        timeout(NOTICE, waiting).await.unwrap_or_else(|_| {
+            let message = Some("its end was not seen; what is left of it is removed".to_owned());
+            End::Exited(ExitStatus { exit_code: -1, message, ..ExitStatus::default() })
+        })
     }
 
-    /// Asks the driver to stop it; goes on asking while that may help.
+    /// Asks the driver to stop it; goes on asking while that may help. A signal that the driver refuses is not what keeps
+    /// a task running: then the usual one is sent.
     async fn stop_driver(&self, live: &Live, request: &StopRequest) {
         let mut backoff = Backoff::new();
         let mut attempts = 0;
+        let mut request = request.clone();
         loop {
             let _one_by_one = self.control.live.lock().await;
             let result = match live.driver(&self.shared) {
-                Ok(driver) => driver.stop(&live.task, &live.started.handle, request).await,
+                Ok(driver) => driver.stop(&live.task, &live.started.handle, &request).await,
                 Err(error) => Err(error),
             };
             drop(_one_by_one);
             let Err(error) = result else { return };
             attempts += 1;
             self.event(events::driver_failure(&error.to_string()));
+            if matches!(error.reason(), Some(HostError::Invalid(_))) && request.signal.take().is_some() {
+                continue;
+            }
             if !passes(&error) && attempts >= ATTEMPTS {
                 return;
             }

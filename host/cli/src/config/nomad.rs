@@ -23,6 +23,9 @@ const MODES: [(&str, &[&str]); 4] = [
     ("uts", &["private", "host"]),
 ];
 
+/// The older word for `plugin "raw_exec" { config { enabled } }`.
+const RAW_EXEC: &str = "driver.raw_exec.enable";
+
 /// `plugin "<name>" {}`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -69,7 +72,8 @@ struct Docker {
     nvidia_runtime: Option<String>,
     infra_image: Option<String>,
     /// The built-in image is not pulled.
-    infra_image_pull_timeout: Option<String>,
+    #[serde(deserialize_with = "duration")]
+    infra_image_pull_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     image_pull_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
@@ -107,6 +111,9 @@ pub fn translate(config: &mut Config) -> Result<(), String> {
         config.driver.entry("raw_exec".into()).or_default().enabled = Some(raw_exec.config.enabled);
     }
     let Client { options, reservable_cores } = std::mem::take(&mut config.client);
+    if let Some(value) = options.get(RAW_EXEC) {
+        config.driver.entry("raw_exec".into()).or_default().enabled = Some(flag(RAW_EXEC, value)?);
+    }
     if let Some(cores) = reservable_cores
         && config.reservable_cores.replace(cores).is_some()
     {
@@ -165,7 +172,7 @@ fn policy(docker: &Docker) -> Result<Policy, String> {
     let usual = Policy::default();
     let nvidia = docker.nvidia_runtime.clone().unwrap_or_else(|| "nvidia".into());
     let runtimes = docker.allow_runtimes.clone().unwrap_or_else(|| vec!["runc".into(), nvidia]);
-    // Nomad asks nobody about the cgroup namespace, devices, security options and profiles.
+    // Nomad asks nobody about the cgroup namespace, devices, security options, profiles, log drivers and OOM scores.
     let mut namespaces: BTreeSet<_> = ["cgroup".to_owned()].into();
     for (kind, patterns) in &docker.allowed_modes {
         let known = MODES.iter().find(|(name, _)| name == kind);
@@ -195,8 +202,18 @@ fn policy(docker: &Docker) -> Result<Policy, String> {
         allow_host_namespaces: namespaces,
         allow_devices: vec!["*".into()],
         allow_security_opts: ["*".to_owned()].into(),
+        allow_engine_keys: ["HostConfig.LogConfig", "HostConfig.OomScoreAdj"].map(String::from).into(),
         ..Policy::default()
     })
+}
+
+/// A yes or no in any of the words that Go knows.
+fn flag(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(format!("client.options: {key}: {value:?} is neither true nor false")),
+    }
 }
 
 /// The `docker.…` keys, if there are any.
@@ -204,8 +221,7 @@ fn from_options(options: &BTreeMap<String, String>) -> Result<Option<Docker>, St
     let mut docker = None::<Docker>;
     for (key, value) in options.iter().filter(|(key, _)| key.starts_with("docker.")) {
         let docker = docker.get_or_insert_default();
-        let flag =
-            || value.parse::<bool>().map_err(|_| format!("client.options: {key}: {value:?} is neither true nor false"));
+        let flag = || flag(key, value);
         match key.as_str() {
             "docker.endpoint" => docker.endpoint = Some(value.clone()),
             "docker.auth.config" => docker.auth.config = Some(value.into()),
@@ -273,6 +289,9 @@ mod tests {
         assert!(docker.policy.allow_volumes && docker.policy.allow_host_binds == ["*"]);
         assert_eq!(docker.policy.allow_caps, ["CHOWN".to_owned()].into());
         assert_eq!(docker.policy.allow_host_namespaces, ["cgroup", "pid:container:*"].map(String::from).into());
+        // What the operator says of logs and OOM scores must not be denied to every task.
+        let keys = ["HostConfig.LogConfig", "HostConfig.OomScoreAdj"].map(String::from);
+        assert_eq!(docker.policy.allow_engine_keys, keys.into());
         assert_eq!(docker.policy.allow_runtimes, ["runc".to_owned(), "nvidia".to_owned()].into());
         let settings = docker.config.as_ref().unwrap();
         assert_eq!((&settings["pids_limit"], &settings["extra_labels"][0]), (&json!(100), &json!("job_*")));
@@ -283,17 +302,34 @@ mod tests {
     fn old_options_mean_the_same() {
         let config = read(
             r#"client { options = {
-                "docker.cleanup.image" = "false"
-                "docker.privileged.enabled" = "true"
+                "docker.cleanup.image" = "0"
+                "docker.privileged.enabled" = "True"
+                "driver.raw_exec.enable" = "1"
                 "docker.caps.whitelist" = "CHOWN, KILL"
                 "other.key" = "x"
             } }"#,
         );
         let config = config.unwrap();
         assert!(!config.docker.image_gc().enabled);
+        assert_eq!(config.driver["raw_exec"].enabled, Some(true));
         let policy = &config.driver["docker"].policy;
         assert!(policy.allow_privileged && policy.allow_host_namespaces.contains("ipc:*"));
         assert_eq!(policy.allow_caps, ["CHOWN".to_owned(), "KILL".to_owned()].into());
+    }
+
+    #[test]
+    fn files_are_read_as_nomads_agents_write_them() {
+        let config = read(
+            "plugin \"docker\" { config { gc { dangling_containers { dry_run = true } } tls { cert = \"c\" key = \"k\" ca = \"a\" } } }",
+        );
+        let config = config.unwrap();
+        assert!(config.docker.dangling().dry_run && config.docker.tls().unwrap().client.is_some());
+        let config = read("client {\n  options {\n    \"docker.cleanup.image\" = \"0\"\n  }\n}").unwrap();
+        assert!(!config.docker.image_gc().enabled);
+        let said = read("client {\n  options { \"docker.cleanup.image\" = \"0\" }\n}\ndata_dri = \"x\"").unwrap_err();
+        assert!(said.contains("agent.hcl:4:1: unknown key"), "{said}");
+        let said = read("plugin \"docker\" { config { gc { imag = true } } }").unwrap_err();
+        assert!(said.contains("agent.hcl:1:33: unknown key"), "{said}");
     }
 
     #[test]
@@ -306,6 +342,7 @@ mod tests {
                 plugin("gc {\n dangling_containers {\n creation_grace = \"5s\"\n }\n }"),
                 "creation_grace is less than minimum, 1m0s",
             ),
+            (plugin("infra_image_pull_timeout = \"1d\""), "1d"),
             (plugin("pull_activity_timeout = \"5s\""), "pull_activity_timeout is less than minimum, 1m0s"),
             (plugin("allowed_modes {\n pid = [\"shareable\"]\n }"), "\\\"shareable\\\" is not a valid pid_mode"),
             (plugin("tls {\n cert = \"x\"\n }"), "tls: ca must name"),

@@ -6,12 +6,14 @@ use hcl_edit::{
 };
 use serde_path_to_error::{Path, Segment};
 
+use super::hcl1::Modern;
 use crate::failure::Failure;
 
 /// Turns an error with a path into one with a line, a column and the nearest known name.
-pub fn explain(name: &str, text: &str, error: serde_path_to_error::Error<hcl::Error>) -> Failure {
+pub fn explain(name: &str, text: &str, modern: &Modern, error: serde_path_to_error::Error<hcl::Error>) -> Failure {
     let keys = keys(error.path());
-    let at = match offset(text, &keys) {
+    let found = offset(text, &keys).or_else(|| offset(&modern.text, &keys).map(|at| modern.old_place(at)));
+    let at = match found {
         Some(offset) => {
             let (line, column) = line_and_column(text, offset);
             format!("{name}:{line}:{column}")

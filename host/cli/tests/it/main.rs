@@ -16,6 +16,7 @@ mod docker_files;
 mod docker_images;
 mod docker_networks;
 mod docker_options;
+mod docker_outside;
 mod docker_terminal;
 mod engine_restart;
 mod exec;

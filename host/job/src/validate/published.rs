@@ -32,13 +32,16 @@ impl Report {
         let mapped = maps.into_iter().filter_map(Value::as_object).flat_map(|map| map.keys());
         let mapped: Vec<_> = mapped.map(|label| (format!("{at}/port_map"), label.as_str())).collect();
         let listed: Vec<_> = listed.collect();
-        if !listed.is_empty() && !mapped.is_empty() {
-            let summary = "'port_map' cannot map group network ports, use 'ports' instead";
+        // A task with a network of its own has all its ports published, and port_map only says what some lead to.
+        let is_legacy = !task.resources.networks.is_empty();
+        if !mapped.is_empty() && !(is_legacy && listed.is_empty()) {
+            let summary = match known.is_empty() {
+                true => "Trying to map ports but no network interface is available",
+                false => "'port_map' cannot map group network ports, use 'ports' instead",
+            };
             return self.error(format!("{at}/port_map"), summary);
         }
         let is_missing = |label: &str| !known.contains(label) && !label.contains("${");
-        // A task with a network of its own has all its ports published, and port_map only says what some lead to.
-        let is_legacy = !task.resources.networks.is_empty();
         for (place, label) in listed.into_iter().chain(mapped).filter(|(_, label)| is_missing(label)) {
             let hint = did_you_mean(label, known.iter().copied());
             let summary = format!("Port {label:?} not found, check network block.{hint}");

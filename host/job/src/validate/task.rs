@@ -2,6 +2,14 @@
 
 use super::Report;
 use crate::model::{Logs, Resources, Task, TaskGroup, format_duration};
+use crate::suggest::did_you_mean;
+
+/// Signals by name, without `SIG`.
+const SIGNALS: [&str; 34] = [
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL",
+    "PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1",
+    "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
+];
 
 impl Report {
     pub(super) fn task(&mut self, group: &TaskGroup, task: &Task, at: &str) {
@@ -18,6 +26,7 @@ impl Report {
             self.restart(&task.restart_policy, &format!("{at}/RestartPolicy"), false);
         }
         self.kill_timeout(group, task, &format!("{at}/KillTimeout"));
+        self.kill_signal(&task.kill_signal, &format!("{at}/KillSignal"));
         self.resources(&task.resources, &format!("{at}/Resources"));
         self.logs(&task.logs, &format!("{at}/LogConfig"));
     }
@@ -29,6 +38,17 @@ impl Report {
             let (timeout, deadline) = (format_duration(task.kill_timeout), format_duration(deadline));
             self.error(at, format!("KillTimout ({timeout}) longer than the group's ProgressDeadline ({deadline})"));
         }
+    }
+
+    /// One that no driver can send would be found when the task is to be stopped.
+    fn kill_signal(&mut self, name: &str, at: &str) {
+        if name.is_empty() || name.contains("${") || is_signal(name) {
+            return;
+        }
+        let upper = name.to_uppercase();
+        let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+        let hint = did_you_mean(&full, SIGNALS.map(|known| format!("SIG{known}")).iter().map(String::as_str));
+        self.error(at, format!("{name:?} is not the name of a signal, like SIGINT.{hint}"));
     }
 
     /// The name becomes a directory.
@@ -79,6 +99,33 @@ impl Report {
         if logs.max_file_size_mb < 1 {
             let size = logs.max_file_size_mb;
             self.error(format!("{at}/MaxFileSizeMB"), format!("minimum file size is 1MB; got {size}"));
+        }
+    }
+}
+
+/// Whether a name is that of a signal: with or without `SIG`, in any case; real-time ones are `RTMIN+3`, `RTMAX-1`.
+fn is_signal(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let is_number = |text: &str| text.parse::<u8>().is_ok_and(|number| number <= 15);
+    let real_time = bare.strip_prefix("RTMIN").map(|rest| (rest, '+'));
+    match real_time.or_else(|| bare.strip_prefix("RTMAX").map(|rest| (rest, '-'))) {
+        Some((rest, sign)) => rest.is_empty() || rest.strip_prefix(sign).is_some_and(is_number),
+        None => SIGNALS.contains(&bare),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names() {
+        for name in ["SIGINT", "int", "SigUsr1", "RTMIN", "SIGRTMIN+3", "rtmax-1"] {
+            assert!(is_signal(name), "{name}");
+        }
+        for name in ["SIG", "9", "SIGNOSUCH", "RTMIN+99", "RTMIN-1", "RTMAX+1", "INT "] {
+            assert!(!is_signal(name), "{name}");
         }
     }
 }

@@ -252,6 +252,7 @@ fn the_model_has_a_place_for_everything_the_table_knows() {
     }
     let task = &mut group["Tasks"][0];
     task["Lifecycle"] = Value::Null;
+    task["KillSignal"] = "SIGINT".into();
     task["LogConfig"].as_object_mut().unwrap().remove("Enabled");
     task["Resources"]["CPU"] = 0.into();
     task["Resources"]["MemoryMB"] = 10.into();

@@ -47,8 +47,7 @@ fn ports_that_a_task_publishes_are_its_groups() {
             "j:10,18-23: Port \"htp\" not found, check network block. Did you mean \"http\"?",
         ),
         ("ports = [\"${x}\", \"http\"]", ""),
-        ("port_map {\n db = 5432\n}", "Port \"db\" not found, check network block."),
-        ("port_map {\n http = 80\n}", ""),
+        ("port_map {\n http = 80\n}", "'port_map' cannot map group network ports, use 'ports' instead"),
         (
             "ports = [\"http\"]\nport_map {\n http = 80\n}",
             "'port_map' cannot map group network ports, use 'ports' instead",
@@ -58,6 +57,9 @@ fn ports_that_a_task_publishes_are_its_groups() {
         let said = parse_str("j", &text, &Default::default()).map_or_else(|found| found.plain(), |_| String::new());
         assert!(if expected.is_empty() { said.is_empty() } else { said.contains(expected) }, "{text}: {said}");
     }
+    let said = parse_str("j", &group(&docker("image = \"a:1\"\nport_map {\n db = 1\n}")), &Default::default());
+    let said = said.unwrap_err().plain();
+    assert!(said.contains("Trying to map ports but no network interface is available"), "{said}");
     // What a task's own network has not is passed over, as Nomad does.
     let own = "resources {\n network {\n port \"web\" {}\n}\n}";
     let old = docker("image = \"a:1\"\nport_map {\n db = 1\n}").replace("driver =", &format!("{own}\ndriver ="));
@@ -190,5 +192,22 @@ fn schedules_are_checked() {
         let text = format!("job \"j\" {{\ntype = \"batch\"\nperiodic {{\n{inside}\n}}\n{task}\n}}");
         let said = crate::errors(&text).plain();
         assert!(said.contains(expected), "{inside}: {said}");
+    }
+}
+
+#[test]
+fn a_task_is_stopped_by_a_signal_that_there_is() {
+    for (signal, expected) in [
+        ("SIGINT", ""),
+        ("usr2", ""),
+        ("RTMIN+3", ""),
+        ("${meta.signal}", ""),
+        ("SIGTERN", "\"SIGTERN\" is not the name of a signal, like SIGINT. Did you mean \"SIGTERM\"?"),
+        ("9", "\"9\" is not the name of a signal"),
+    ] {
+        let text =
+            group(&docker("image = \"a:1\"").replace("driver =", &format!("kill_signal = {signal:?}\ndriver =")));
+        let said = parse_str("j", &text, &Default::default()).map_or_else(|found| found.plain(), |_| String::new());
+        assert!(if expected.is_empty() { said.is_empty() } else { said.contains(expected) }, "{text}: {said}");
     }
 }

@@ -38,7 +38,11 @@ pub const FOR_TESTS: &[Package] = &[
         proof: "/usr/lib/python3.11/ensurepip/__init__.py",
         purpose: "the driver written in Python",
     },
-    Package { name: "qemu-system-x86", proof: "qemu-system-x86_64", purpose: "the throw-away machines, the qemu driver" },
+    Package {
+        name: "qemu-system-x86",
+        proof: "qemu-system-x86_64",
+        purpose: "the throw-away machines, the qemu driver",
+    },
     Package { name: "default-jdk-headless", proof: "javac", purpose: "the java driver" },
     Package { name: "libcap2-bin", proof: "capsh", purpose: "a second opinion on capabilities" },
 ];

@@ -71,9 +71,9 @@ pub struct MemoryStats {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CpuStats {
-    /// Not measured.
+    /// Share in the kernel of what was used; of containers.
     pub system_mode: f64,
-    /// Not measured.
+    /// Share in programs of what was used; of containers.
     pub user_mode: f64,
     /// MHz used.
     pub total_ticks: f64,
@@ -195,6 +195,8 @@ impl ResourceUsage {
         let (cpu, more) = (&mut self.cpu_stats, &other.cpu_stats);
         cpu.percent += more.percent;
         cpu.total_ticks += more.total_ticks;
+        cpu.system_mode += more.system_mode;
+        cpu.user_mode += more.user_mode;
         cpu.throttled_periods += more.throttled_periods;
         cpu.throttled_time += more.throttled_time;
         add_names(&mut cpu.measured, &more.measured);
@@ -226,18 +228,19 @@ impl CpuStats {
         let [periods, time] = throttled.map(|(_, name)| more(usage, name));
         let known = throttled.into_iter().zip([periods, time]).filter_map(|((name, _), known)| known.and(Some(name)));
         Self {
+            system_mode: more(usage, "cpu_system_percent").unwrap_or_default(),
+            user_mode: more(usage, "cpu_user_percent").unwrap_or_default(),
             throttled_periods: periods.unwrap_or_default(),
             throttled_time: time.unwrap_or_default(),
             percent: usage.cpu_percent,
             total_ticks: usage.cpu_percent / 100.0 * core_mhz,
             measured: known.chain(["Percent"]).map(str::to_owned).collect(),
-            ..Self::default()
         }
     }
 }
 
 /// What not everybody who measures can tell.
-fn more(usage: &Usage, name: &str) -> Option<u64> {
+fn more<T: std::str::FromStr>(usage: &Usage, name: &str) -> Option<T> {
     usage.extra.get(name)?.parse().ok()
 }
 
@@ -256,7 +259,12 @@ mod tests {
     #[test]
     fn what_is_measured_is_named() {
         let plain = Usage { memory_bytes: 9.0, memory_cache_bytes: 2.0, memory_max_bytes: 12.0, ..Usage::default() };
-        let told = [("memory_rss_bytes", "5"), ("memory_swap_bytes", "3"), ("cpu_throttled_periods", "4")];
+        let told = [
+            ("memory_rss_bytes", "5"),
+            ("memory_swap_bytes", "3"),
+            ("cpu_throttled_periods", "4"),
+            ("cpu_user_percent", "150.5"),
+        ];
         let extra = told.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let engine = Usage { extra, ..plain.clone() };
         let unified = Usage { memory_max_bytes: 0.0, ..engine.clone() };
@@ -273,7 +281,7 @@ mod tests {
         }
         let tasks = [("a", plain), ("b", engine)].map(|(name, usage)| (name.to_owned(), usage)).into();
         let sum = AllocUsage::of(tasks, 1000.0).resource_usage;
-        assert_eq!((sum.memory_stats.swap, sum.cpu_stats.throttled_periods), (3, 4));
+        assert_eq!((sum.memory_stats.swap, sum.cpu_stats.throttled_periods, sum.cpu_stats.user_mode), (3, 4, 150.5));
         assert_eq!(sum.memory_stats.measured, ["RSS", "Cache", "Usage", "Max Usage", "Swap"]);
     }
 

@@ -101,7 +101,7 @@ impl Docker {
     }
 }
 
-fn is_podman(version: &SystemVersion) -> bool {
+pub(super) fn is_podman(version: &SystemVersion) -> bool {
     let mut parts = version.components.iter().flatten();
     parts.any(|part| part.name.to_ascii_lowercase().contains("podman"))
 }
@@ -157,7 +157,7 @@ pub(super) fn run_state(state: &ContainerState) -> RunState {
 }
 
 /// How a container ended, in the words users of Nomad know.
-fn exit_status(state: &ContainerState) -> ExitStatus {
+pub(super) fn exit_status(state: &ContainerState) -> ExitStatus {
     let code = state.exit_code.unwrap_or_default();
     let message = match code {
         0 => None,

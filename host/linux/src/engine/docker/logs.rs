@@ -4,6 +4,9 @@
 //! before is passed over by its exact stamp. Both output streams are stamped by themselves, so positions are
 //! kept for each. A line longer than the engine's buffer comes in pieces with one stamp, so a position also
 //! counts the pieces of its stamp: every piece has a place of its own to go on from.
+//!
+//! Docker repeats lines in the middle of an answer, too: when it begins a new file because the last was full, it may read
+//! that file from its start again, however much of it it has sent (20.10, busy machines, thousands of lines).
 
 mod entry;
 
@@ -26,7 +29,7 @@ use self::entry::{Decoder, Entry};
 use super::{
     Docker,
     connect::{Backoff, Engine},
-    inspect::run_state,
+    inspect::{is_podman, run_state},
     stream::Body,
 };
 
@@ -45,6 +48,7 @@ impl Docker {
             ready: VecDeque::new(),
             pause: Backoff::default(),
             gather: Gather::default(),
+            own_stamps: None,
             last_look: false,
             ended: false,
         };
@@ -79,6 +83,8 @@ struct Follow {
     ready: VecDeque<Ready>,
     pause: Backoff,
     gather: Gather,
+    /// Whether each line has a stamp of its own, once asked: Podman gives one to all that a program wrote at once.
+    own_stamps: Option<bool>,
     /// Whether the container has ended: what there is now is all.
     last_look: bool,
     ended: bool,
@@ -128,8 +134,13 @@ impl Follow {
             Some(data) => source.decoder.push(data),
             None => source.decoder.end(),
         }
+        let now = SystemTime::now();
         while let Some(entry) = source.decoder.next()? {
-            take(&mut self.ready, &mut self.reached, entry);
+            if self.own_stamps.is_none() && self.reached[entry.stream as usize].is_doubtful(&entry) {
+                self.own_stamps = Box::pin(has_own_stamps(&self.engine)).await;
+            }
+            let own_stamps = self.own_stamps == Some(true);
+            take(&mut self.ready, &mut self.reached, entry, now, own_stamps);
         }
         let Some(data) = data else { return Box::pin(self.at_end()).await };
         self.pause = Backoff::default();
@@ -173,6 +184,12 @@ impl Follow {
     }
 }
 
+/// None when the engine does not say.
+async fn has_own_stamps(engine: &Engine) -> Option<bool> {
+    let version = engine.call(|client| async move { client.version().await }).await.ok()?;
+    Some(!is_podman(&version))
+}
+
 /// Whether what a container says gathers for a while before it is read. The engine sends line by line, and each read
 /// costs the same: who says little is waited for a little, and who says much is not, as the kernel holds but some hundred
 /// lines.
@@ -213,12 +230,16 @@ impl Default for Gather {
 }
 
 /// Keeps an entry that is new, together with those before it that are of the same stream.
-fn take(ready: &mut VecDeque<Ready>, reached: &mut [Reached; 2], entry: Entry) {
-    let Entry { stream, at, data } = entry;
-    let reached = &mut reached[stream as usize];
-    if at.is_some_and(|at| !reached.accept(at)) {
+fn take(ready: &mut VecDeque<Ready>, reached: &mut [Reached; 2], entry: Entry, now: SystemTime, own_stamps: bool) {
+    let reached = &mut reached[entry.stream as usize];
+    if own_stamps && reached.is_doubtful(&entry) {
         return;
     }
+    let Entry { stream, at, data } = entry;
+    if at.is_some_and(|at| !reached.accept(at, now)) {
+        return;
+    }
+    reached.is_line = data.ends_with(b"\n");
     let mark = at.map(|at| OutputMark { at, nth: reached.nth });
     match ready.back_mut() {
         Some(last) if last.stream == stream && last.data.len() + data.len() <= CHUNK_BYTES => {
@@ -235,20 +256,39 @@ struct Reached {
     nth: u32,
     /// While the engine repeats what was seen: how many pieces with the last stamp have come by.
     repeated: Option<u32>,
+    /// Whether the last piece ended a line.
+    is_line: bool,
 }
 
 impl Reached {
+    /// Nothing that the engine repeats by itself is older.
+    const FAR: Duration = Duration::from_secs(300);
+
     fn after(mark: Option<OutputMark>) -> Self {
         let mark = mark.unwrap_or(OutputMark { at: UNIX_EPOCH, nth: 0 });
-        Self { at: mark.at, nth: mark.nth, repeated: Some(0) }
+        Self { at: mark.at, nth: mark.nth, repeated: Some(0), is_line: false }
     }
 
     fn replay(&mut self) {
         self.repeated = Some(0);
     }
 
+    /// Whether a piece has the stamp of the line before it: the same line, where each has a stamp of its own.
+    fn is_doubtful(&self, entry: &Entry) -> bool {
+        self.is_line && self.repeated.is_none() && entry.at == Some(self.at)
+    }
+
+    /// Whether an older stamp means that the engine repeats itself. It may also mean that its clock was set back; ours,
+    /// which mostly is the same one, is then behind the last stamp.
+    fn is_repeat(&self, at: SystemTime, now: SystemTime) -> bool {
+        now >= self.at && self.at.duration_since(at).is_ok_and(|back| !back.is_zero() && back <= Self::FAR)
+    }
+
     /// Whether a piece is new.
-    fn accept(&mut self, at: SystemTime) -> bool {
+    fn accept(&mut self, at: SystemTime, now: SystemTime) -> bool {
+        if self.repeated.is_none() && self.is_repeat(at, now) {
+            self.replay();
+        }
         if let Some(repeated) = self.repeated.as_mut() {
             *repeated += u32::from(at == self.at);
             if at < self.at || (at == self.at && *repeated <= self.nth) {
@@ -270,25 +310,44 @@ mod tests {
         UNIX_EPOCH + Duration::from_nanos(ns)
     }
 
-    fn accepted(reached: &mut Reached, stamps: &[u64]) -> Vec<u64> {
-        stamps.iter().copied().filter(|ns| reached.accept(at(*ns))).collect()
+    fn accepted(reached: &mut Reached, stamps: &[u64], now: u64) -> Vec<u64> {
+        stamps.iter().copied().filter(|ns| reached.accept(at(*ns), at(now))).collect()
     }
 
     #[test]
     fn each_piece_is_taken_once() {
         let mut reached = Reached::after(None);
-        assert_eq!(accepted(&mut reached, &[1, 2, 2, 5]), [1, 2, 2, 5]);
+        assert_eq!(accepted(&mut reached, &[1, 2, 2, 5], 6), [1, 2, 2, 5]);
         reached.replay();
-        assert_eq!(accepted(&mut reached, &[2, 2, 5, 5, 6]), [5, 6], "a second piece with the last stamp is new");
+        assert_eq!(accepted(&mut reached, &[2, 2, 5, 5, 6], 6), [5, 6], "a second piece with the last stamp is new");
         reached.replay();
-        assert_eq!(accepted(&mut reached, &[5, 5, 6]), [] as [u64; 0]);
-        assert_eq!(accepted(&mut reached, &[7, 3, 4]), [7, 3, 4], "a clock set back loses nothing");
+        assert_eq!(accepted(&mut reached, &[5, 5, 6], 6), [] as [u64; 0]);
+        assert_eq!(accepted(&mut reached, &[7, 3, 4], 5), [7, 3, 4], "a clock set back loses nothing");
+    }
+
+    #[test]
+    fn what_the_engine_repeats_when_it_begins_a_file_is_passed_over() {
+        let mut reached = Reached::after(None);
+        assert_eq!(accepted(&mut reached, &[1, 2, 3, 4, 2, 3, 4, 5, 5, 4, 5, 5, 6], 9), [1, 2, 3, 4, 5, 5, 6]);
+        // So long ago that it is no file's start.
+        let far = Reached::FAR.as_nanos() as u64;
+        assert_eq!(accepted(&mut reached, &[far + 7, 6, 7], far + 9), [far + 7, 6, 7]);
+
+        // A single line, which a program may also have written twice at once where stamps are shared.
+        let line = |data: &'static str| Entry { stream: OutputStream::Stdout, at: Some(at(8)), data: data.into() };
+        for (own_stamps, entries, expected) in
+            [(true, ["a\n", "a\n"], "a\n"), (false, ["a\n", "a\n"], "a\na\n"), (true, ["long", "er\n"], "longer\n")]
+        {
+            let (mut ready, mut reached) = (VecDeque::new(), [Reached::after(None), Reached::after(None)]);
+            entries.into_iter().for_each(|data| take(&mut ready, &mut reached, line(data), at(9), own_stamps));
+            assert_eq!(ready[0].data, expected);
+        }
     }
 
     #[test]
     fn a_mark_counts_the_pieces_of_its_stamp() {
         let mut reached = Reached::after(Some(OutputMark { at: at(5), nth: 2 }));
-        assert_eq!(accepted(&mut reached, &[4, 5, 5, 5, 6]), [5, 6]);
+        assert_eq!(accepted(&mut reached, &[4, 5, 5, 5, 6], 6), [5, 6]);
         assert_eq!((reached.at, reached.nth), (at(6), 1));
     }
 
@@ -328,7 +387,7 @@ mod tests {
             (OutputStream::Stderr, 3, "c"),
             (OutputStream::Stdout, 2, "d"),
         ] {
-            take(&mut ready, &mut reached, Entry { stream, at: Some(at(ns)), data: data.into() });
+            take(&mut ready, &mut reached, Entry { stream, at: Some(at(ns)), data: data.into() }, at(4), false);
         }
         let found: Vec<_> = ready.iter().map(|ready| (&ready.data[..], ready.mark.unwrap())).collect();
         let mark = |ns, nth| OutputMark { at: at(ns), nth };

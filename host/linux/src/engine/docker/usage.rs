@@ -15,10 +15,12 @@ use super::{Docker, owner::not_found};
 #[derive(Default)]
 pub(super) struct Samples(Mutex<HashMap<String, Cpu>>);
 
-/// Nanoseconds used by the container and by the whole machine.
+/// Nanoseconds used by the container, of them in the kernel and in its programs, and by the whole machine.
 #[derive(Clone, Copy)]
 struct Cpu {
     total: u64,
+    kernel: u64,
+    user: u64,
     system: u64,
 }
 
@@ -48,8 +50,13 @@ impl Docker {
 
 fn cpu(sample: &ContainerStatsResponse) -> Cpu {
     let stats = sample.cpu_stats.as_ref();
-    let total = stats.and_then(|stats| stats.cpu_usage.as_ref()?.total_usage).unwrap_or_default();
-    Cpu { total, system: stats.and_then(|stats| stats.system_cpu_usage).unwrap_or_default() }
+    let used = stats.and_then(|stats| stats.cpu_usage.as_ref());
+    Cpu {
+        total: used.and_then(|used| used.total_usage).unwrap_or_default(),
+        kernel: used.and_then(|used| used.usage_in_kernelmode).unwrap_or_default(),
+        user: used.and_then(|used| used.usage_in_usermode).unwrap_or_default(),
+        system: stats.and_then(|stats| stats.system_cpu_usage).unwrap_or_default(),
+    }
 }
 
 fn usage(sample: ContainerStatsResponse, cpu: Cpu, before: Option<Cpu>) -> Usage {
@@ -65,6 +72,9 @@ fn usage(sample: ContainerStatsResponse, cpu: Cpu, before: Option<Cpu>) -> Usage
         extra.insert("memory_rss_bytes".to_owned(), either(["rss", "anon"]).to_string());
         extra.insert("memory_swap_bytes".to_owned(), either(["swap", "swap"]).to_string());
     }
+    let mode = |of: fn(Cpu) -> u64| before.map_or(0.0, |before| mode_percent(before, cpu, cores, of)).to_string();
+    extra.insert("cpu_system_percent".into(), mode(|cpu| cpu.kernel));
+    extra.insert("cpu_user_percent".into(), mode(|cpu| cpu.user));
     if let Some(throttled) = stats.throttling_data {
         extra.insert("cpu_throttled_periods".into(), throttled.throttled_periods.unwrap_or_default().to_string());
         extra.insert("cpu_throttled_ns".into(), throttled.throttled_time.unwrap_or_default().to_string());
@@ -86,13 +96,28 @@ fn percent(before: Cpu, now: Cpu, cores: f64) -> f64 {
     if system == 0 { 0.0 } else { now.total.saturating_sub(before.total) as f64 / system as f64 * cores * 100.0 }
 }
 
+/// The share that one mode has of what the container used, times the machine's cores, as Nomad counts it.
+fn mode_percent(before: Cpu, now: Cpu, cores: f64, of: fn(Cpu) -> u64) -> f64 {
+    let total = now.total.saturating_sub(before.total);
+    if total == 0 { 0.0 } else { of(now).saturating_sub(of(before)) as f64 / total as f64 * cores * 100.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn modes_are_shares_of_what_was_used() {
+        let before = Cpu { total: 100, kernel: 10, user: 90, system: 0 };
+        let now = Cpu { total: 200, kernel: 35, user: 165, system: 0 };
+        assert_eq!(mode_percent(before, now, 2.0, |cpu| cpu.kernel), 50.0);
+        assert_eq!(mode_percent(before, now, 2.0, |cpu| cpu.user), 150.0);
+        assert_eq!(mode_percent(now, now, 2.0, |cpu| cpu.user), 0.0);
+    }
+
+    #[test]
     fn percent_is_of_one_core() {
-        let at = |total, system| Cpu { total, system };
+        let at = |total, system| Cpu { total, kernel: 0, user: 0, system };
         for (before, now, cores, expected) in [
             (at(0, 0), at(50, 100), 2.0, 100.0),
             (at(50, 100), at(50, 200), 2.0, 0.0),

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use bollard::models::{ContainerState, ContainerStateStatusEnum, ContainerWaitResponse};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
     workload::{ExitStatus, RunState},
 };
 
-use super::{Docker, connect::Backoff, inspect::run_state, owner::Owner};
+use super::{
+    Docker,
+    connect::Backoff,
+    inspect::{exit_status, run_state},
+    owner::Owner,
+};
 
 impl Docker {
     pub(super) async fn wait_container(&self, caller: &Caller, id: &str) -> Result<ExitStatus> {
@@ -48,12 +54,39 @@ impl Docker {
     async fn end_of(&self, id: &str) -> Result<Option<ExitStatus>> {
         // What it says of the exit is not all of it: it is our reason to look.
         let ended = self.engine.be_told(&format!("/containers/{id}/wait?condition=not-running")).await;
-        if ended.map_err(|error| self.when_gone(id, error))?.is_empty() {
+        let said = ended.map_err(|error| self.when_gone(id, error))?;
+        if said.is_empty() {
             return Err(HostError::Unavailable("Docker Engine ended a wait without an answer".into()));
         }
-        match run_state(&self.look(id).await?.state.unwrap_or_default()) {
+        let state = match self.look(id).await {
+            Ok(seen) => seen.state.unwrap_or_default(),
+            // Somebody has killed and removed it at once: the code is all that is left of it.
+            Err(HostError::NotFound(what)) => return last_words(&said).map(Some).ok_or(HostError::NotFound(what)),
+            Err(error) => return Err(error),
+        };
+        match run_state(&state) {
             RunState::Exited(status) => Ok(Some(status)),
+            _ if state.status == Some(ContainerStateStatusEnum::REMOVING) => Ok(last_words(&said)),
             _ => Ok(None),
         }
+    }
+}
+
+/// How a container ended, from the answer to a wait: `{"StatusCode": 137}`.
+fn last_words(said: &[u8]) -> Option<ExitStatus> {
+    let answer: ContainerWaitResponse = serde_json::from_slice(said).ok()?;
+    Some(exit_status(&ContainerState { exit_code: Some(answer.status_code), ..ContainerState::default() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_left_of_what_was_removed() {
+        let status = last_words(br#"{"Error":null,"StatusCode":137}"#).unwrap();
+        let message = "Docker container exited with non-zero exit code: 137";
+        assert_eq!((status.exit_code, status.message.as_deref()), (137, Some(message)));
+        assert_eq!(last_words(b"{}"), None);
     }
 }

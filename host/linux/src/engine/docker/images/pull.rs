@@ -79,10 +79,11 @@ impl Docker {
             let image = ("image".to_owned(), reference.to_owned());
             events.driver_event(&scope.id, message, &more.chain([image]).collect());
         };
-        tell("Downloading image", &[]);
         self.unused.keep(reference).await;
         self.unused.has(&caller.driver, reference);
+        // Not told before: whoever goes on without credentials comes again.
         let (options, tried) = self.with_credentials(reference, options).await?;
+        tell("Downloading image", &[]);
         let key = Key::new(reference, &options, self.pull_limits.stalled);
         let (done, progress) = self.pulls.join(key, &self.engine);
         let limit = match options.timeout_ms {
