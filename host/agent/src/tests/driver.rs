@@ -168,6 +168,9 @@ fn id(handle: &[u8]) -> String {
     String::from_utf8(handle.to_vec()).unwrap()
 }
 
+/// A signal that every job may name and this driver does not know.
+pub(super) const UNKNOWN_SIGNAL: &str = "SIGRTMIN+9";
+
 fn refused(operation: &str) -> impl Fn(HostError) -> DriverError {
     let operation = operation.to_owned();
     move |reason| DriverError::Refused { driver: NAME.into(), operation: operation.clone(), reason }
@@ -197,8 +200,11 @@ impl Driver for TestDriver {
         Ok(started(&found.id))
     }
 
-    async fn stop(&self, task: &Task, handle: &[u8], _request: &StopRequest) -> Result<(), DriverError> {
+    async fn stop(&self, task: &Task, handle: &[u8], request: &StopRequest) -> Result<(), DriverError> {
         self.fault("stop")?;
+        if request.signal.as_deref() == Some(UNKNOWN_SIGNAL) {
+            return Err(refused("stop")(HostError::Invalid("no such signal".into())));
+        }
         match self.containers.stop(&Self::caller(task), &id(handle), None, 0).await {
             Err(HostError::NotFound(_)) => Ok(()),
             other => other.map_err(refused("stop")),

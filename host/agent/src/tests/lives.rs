@@ -10,6 +10,7 @@ use longshore_core::{
 use longshore_job::model::{JobKind, Lifecycle, LifecycleHook, Port, Task};
 use serde_json::json;
 
+use super::driver::UNKNOWN_SIGNAL;
 use super::world::{World, eventually, job, kinds, submit, task, until, until_finished, until_running, web};
 use crate::{Agent, ClientStatus, ControlError, Desired, LogStart, SubmitError, SubmitOptions, TaskPhase};
 
@@ -44,6 +45,21 @@ async fn a_service_runs_and_is_stopped() {
     assert_eq!(agent.job("web").unwrap().job.status, "dead");
     assert_eq!(world.fake.present(), Vec::<String>::new());
     assert!(world.fake.calls().contains(&"ports.release".to_owned()));
+}
+
+#[tokio::test]
+async fn a_signal_that_the_driver_does_not_know_keeps_nothing_running() {
+    let world = World::new();
+    let agent = world.agent().await;
+    let mut job = web();
+    job.task_groups[0].tasks[0].kill_signal = UNKNOWN_SIGNAL.into();
+    let ids = submit(&agent, job).await;
+    until_running(&agent, &ids[0]).await;
+    agent.stop_job("web", false).await.unwrap();
+    let alloc = until_finished(&agent, &ids[0]).await;
+    let told = ["Received", "Task Setup", "Started", "Killing", "Driver Failure", "Terminated", "Killed"];
+    assert_eq!(kinds(&alloc.tasks["web"]), told);
+    assert_eq!(world.fake.present(), Vec::<String>::new());
 }
 
 #[tokio::test]

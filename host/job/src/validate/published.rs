@@ -34,7 +34,8 @@ impl Report {
         let listed: Vec<_> = listed.collect();
         // A task with a network of its own has all its ports published, and port_map only says what some lead to.
         let is_legacy = !task.resources.networks.is_empty();
-        if !mapped.is_empty() && !(is_legacy && listed.is_empty()) {
+        let may_map = is_legacy && listed.is_empty();
+        if !may_map && !mapped.is_empty() {
             let summary = match known.is_empty() {
                 true => "Trying to map ports but no network interface is available",
                 false => "'port_map' cannot map group network ports, use 'ports' instead",
