@@ -8,10 +8,7 @@ use longshore_core::{
     error::HostError,
     workload::{OutputChunk, OutputChunks},
 };
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Live, events,
@@ -40,9 +37,8 @@ pub(crate) fn begin(shared: &Shared, task: &Task) {
     shared.board.set_log_position(&task.id, position);
 }
 
-/// Follows a container until it has ended and all its output is in the files. `watched` is closed when nobody waits for
-/// its end any more.
-pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str, watched: oneshot::Receiver<()>) {
+/// Follows a container until it has ended and all its output is in the files.
+pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str) {
     let task = &live.task;
     let position = shared.board.log_position(&task.id);
     let opened = dir::open(&shared.config, &task.id.alloc.0, "alloc/logs")
@@ -53,7 +49,7 @@ pub(crate) async fn follow(shared: &Shared, live: &Live, id: &str, watched: ones
     };
     let mut collector =
         Collector { shared, live, rotator, position, saved: Instant::now(), volatile: 0, broken: false };
-    collector.run(id, watched).await;
+    collector.run(id).await;
     collector.save();
 }
 
@@ -69,7 +65,7 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    async fn run(&mut self, id: &str, mut watched: oneshot::Receiver<()>) {
+    async fn run(&mut self, id: &str) {
         let Some(containers) = &self.shared.backends.containers else { return };
         let caller = self.live.caller();
         let mut pause = RETRY.0;
@@ -79,12 +75,7 @@ impl Collector<'_> {
                 Err(error) => Err(error),
             };
             match failure {
-                Err(HostError::NotFound(_)) => return,
-                // It has ended. If it is waited for all the same, somebody has started it again, or does so just now.
-                Ok(()) => match timeout(pause, &mut watched).await {
-                    Ok(_) => return,
-                    Err(_) => pause = (pause * 2).min(RETRY.1),
-                },
+                Ok(()) | Err(HostError::NotFound(_)) => return,
                 // Asking again would be answered the same, so it is said once.
                 Err(HostError::Invalid(why)) => return self.tell(&why),
                 Err(error) => {

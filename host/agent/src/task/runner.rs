@@ -19,7 +19,7 @@ use longshore_core::{
 };
 use longshore_job::model;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::watch,
     time::{Duration, sleep, timeout},
 };
 
@@ -434,8 +434,7 @@ impl TaskRunner {
             return self.ended(Some(started.handle), Ending::StartFailed { recoverable: true }).await;
         };
         let mut live = Live { driver, task, started: Arc::new(started) };
-        let (watching, watched) = oneshot::channel();
-        let helpers = [self.collect_output(&live, watched), self.note_image(&live)];
+        let helpers = [self.collect_output(&live), self.note_image(&live)];
         self.killing.store(false, Ordering::Relaxed);
         let ending = loop {
             match self.watch_one(&live).await {
@@ -451,7 +450,6 @@ impl TaskRunner {
                 (End::Lost(why), cause) => break self.over(lost_status("lost", &why), cause),
             }
         };
-        drop(watching);
         *self.control.live.lock().await = None;
         for helper in helpers.into_iter().flatten() {
             let _ = timeout(LAST_OUTPUT, helper).await;
@@ -460,13 +458,13 @@ impl TaskRunner {
         self.ended(Some(live.started.handle.clone()), ending).await
     }
 
-    fn collect_output(&self, live: &Live, watched: oneshot::Receiver<()>) -> Option<tokio::task::JoinHandle<()>> {
+    fn collect_output(&self, live: &Live) -> Option<tokio::task::JoinHandle<()>> {
         let Watch::Container(id) = &live.started.watch else { return None };
         if live.task.logs.disabled {
             return None;
         }
         let (shared, live, id) = (self.shared.clone(), live.clone(), id.clone());
-        Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id, watched).await }))
+        Some(self.shared.spawn(async move { collect::follow(&shared, &live, &id).await }))
     }
 
     fn note_image(&self, live: &Live) -> Option<tokio::task::JoinHandle<()>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bollard::models::{ContainerState, ContainerStateStatusEnum, ContainerWaitResponse};
+use bollard::models::{ContainerState, ContainerWaitResponse};
 use longshore_core::{
     caller::Caller,
     error::{HostError, Result},
@@ -33,14 +33,14 @@ impl Docker {
         }
     }
 
-    /// Waits for an own container. The engine wakes us; how it ended is then read from its state. While the engine is
-    /// away it is asked again until it is back.
+    /// Waits for an own container. The engine wakes us; how it ended is then read from its state, or, where that tells of
+    /// something later, from what the engine woke us with. While the engine is away it is asked again until it is back.
     pub(super) async fn wait_end(&self, id: &str) -> Result<ExitStatus> {
         let mut pause = Backoff::default();
         loop {
             match self.end_of(id).await {
                 Ok(Some(status)) => return Ok(status),
-                // It was never started, or was started again meanwhile: ask again, not too often.
+                // It was never started: ask again, not too often.
                 Ok(None) => pause.wait().await,
                 Err(error) if error.is_transient() => {
                     tracing::debug!(container = id, %error, "waiting for the engine to answer again");
@@ -66,8 +66,9 @@ impl Docker {
         };
         match run_state(&state) {
             RunState::Exited(status) => Ok(Some(status)),
-            _ if state.status == Some(ContainerStateStatusEnum::REMOVING) => Ok(last_words(&said)),
-            _ => Ok(None),
+            RunState::Created => Ok(None),
+            // It is being removed, or somebody has started it again: it has ended all the same.
+            _ => Ok(last_words(&said)),
         }
     }
 }
