@@ -146,6 +146,7 @@ impl Apart {
         let Some(kept) = self.capabilities else { return Ok(()) };
         privilege::hold_capabilities(kept)
             .and_then(|()| privilege::no_new_privileges())
+            .and_then(|()| privilege::no_keys())
             .map_err(Failure::at("capabilities"))
     }
 

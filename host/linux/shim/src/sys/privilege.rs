@@ -48,6 +48,60 @@ pub fn no_new_privileges() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into()).map(drop)
 }
 
+/// From now on there are no keys (`ENOSYS`), in this process and its programs: those of a user are the same in all
+/// namespaces. New privileges must have been given up.
+pub fn no_keys() -> io::Result<()> {
+    let filter = KEYLESS;
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel copies the program, which it only reads and which outlives the call.
+    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) }.into()).map(drop)
+}
+
+/// The system calls about keys are three in a row in every table: `add_key`, `request_key`, `keyctl`.
+struct Table {
+    /// `AUDIT_ARCH_…`.
+    arch: u32,
+    first: u32,
+}
+
+#[cfg(target_arch = "x86_64")]
+const TABLES: [Table; 2] = [Table { arch: 0xC000_003E, first: 248 }, Table { arch: 0x4000_0003, first: 286 }];
+#[cfg(target_arch = "aarch64")]
+const TABLES: [Table; 2] = [Table { arch: 0xC000_00B7, first: 217 }, Table { arch: 0x4000_0028, first: 309 }];
+
+/// Asks whether a call is one of them, in this processor's table or in that of its 32-bit programs.
+const KEYLESS: [libc::sock_filter; 12] = {
+    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+    const ABOVE: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+    const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
+    /// The bit by which x32 programs tell themselves apart, in the same table.
+    const X32: u32 = 0x4000_0000;
+    /// Places in the kernel's `struct seccomp_data`.
+    const NUMBER: u32 = 0;
+    const ARCH: u32 = 4;
+    const fn step(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    let [own, other] = TABLES;
+    [
+        step(LOAD, ARCH, 0, 0),
+        step(EQUAL, own.arch, 1, 0),
+        step(EQUAL, other.arch, 4, 8),
+        step(LOAD, NUMBER, 0, 0),
+        step(AND, !X32, 0, 0),
+        step(AT_LEAST, own.first, 0, 5),
+        step(ABOVE, own.first + 2, 4, 3),
+        step(LOAD, NUMBER, 0, 0),
+        step(AT_LEAST, other.first, 0, 2),
+        step(ABOVE, other.first + 2, 1, 0),
+        step(ANSWER, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, 0, 0),
+        step(ANSWER, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ]
+};
+
 /// Leaves the agent's keys behind.
 pub fn new_keyring() {
     /// `KEYCTL_JOIN_SESSION_KEYRING`.
