@@ -14,8 +14,11 @@ use std::time::Duration;
 
 pub use image::Files;
 
+/// Builds a machine, switches it on and looks.
+pub type Scenario = fn(&Workspace) -> Outcome;
+
 /// What happens on such machines, by name.
-pub const SCENARIOS: &[(&str, fn(&Workspace) -> Outcome)] = &[("reboot", reboot::check), ("engines", engines::check)];
+pub const SCENARIOS: &[(&str, Scenario)] = &[("reboot", reboot::check), ("engines", engines::check)];
 
 /// What an emulated machine may take: it is some twenty times slower than this one.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -26,8 +29,8 @@ pub fn chore(workspace: &Workspace, names: &[&str]) -> Outcome {
         let known: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
         return Err(Failure::new(format!("no scenario `{unknown}`; there are {}", known.join(", "))));
     }
-    let chosen = SCENARIOS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
-    chosen.map(|(_, scenario)| scenario(workspace)).collect()
+    let mut chosen = SCENARIOS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+    chosen.try_for_each(|(_, scenario)| scenario(workspace))
 }
 
 /// How much a machine has.

@@ -70,8 +70,10 @@ patiently docker import /image.tar busybox:1
 longshore job run /jobs/privileged.nomad.hcl > /tmp/said 2>&1
 echo "REFUSED $? $(grep -o allow_privileged /tmp/said | head -n 1)"
 
+# Whose core it is, others leave it, whatever their engine.
 for engine in docker podman; do
   run shared-$engine
+  run pinned-$engine
 done
 for engine in docker podman; do
   patiently found $engine shared
@@ -82,17 +84,13 @@ done
 echo "MHZ $(longshore node status --json | sed -n 's/.*"cpu.totalcompute": *"\([0-9]*\)".*/\1/p')"
 echo "PLAIN $(grep CapEff /proc/$(cut -d' ' -f1 /tmp/docker-shared.process)/status)"
 
-# Whose core it is, others leave it, whatever their engine.
-for engine in docker podman; do
-  run pinned-$engine
-done
 for engine in docker podman; do
   patiently found $engine pinned
   echo "PINNED $engine $(limit $engine pinned cpuset.cpus cpu.weight)"
 done
 patiently are_on 0
 for engine in docker podman; do
-  longshore job stop --purge --detach pinned-$engine > /dev/null || give_up "pinned-$engine was not stopped"
+  longshore job stop --purge --detach pinned-$engine > /tmp/said 2>&1 || give_up "pinned-$engine was not stopped"
   run hungry-$engine
 done
 patiently are_on 0-2
@@ -117,7 +115,7 @@ done
 echo "KEPT $(cat /tmp/*-shared.process | cmp - /tmp/before && echo both)"
 
 for job in privileged shared-docker shared-podman hungry-docker hungry-podman; do
-  longshore job stop --purge --detach $job > /dev/null || give_up "$job was not stopped"
+  longshore job stop --purge --detach $job > /tmp/said 2>&1 || give_up "$job was not stopped"
 done
 patiently is_empty docker
 patiently is_empty podman
