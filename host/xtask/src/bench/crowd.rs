@@ -41,13 +41,11 @@ pub fn rows(workspace: &Workspace, program: &Path, engine: &Engine, size: u32) -
         submit(&mut agent, size)?;
         ours.push(begun.elapsed());
     }
-    // What a start costs afterwards is not what following costs.
-    pause(Duration::from_secs(5))?;
-    let following = busy(&[agent.pid()], WINDOW)?;
     let readers = readers(workspace, &agent)?;
     let pids: Vec<u32> = readers.iter().map(Background::pid).collect();
+    // What a start costs afterwards is not what following costs.
     pause(Duration::from_secs(5))?;
-    let reading = busy(&pids, WINDOW)?;
+    let [following, reading] = busy([&[agent.pid()], &pids], WINDOW)?;
     drop(readers);
     agent.stop_job("bench")?;
     let percent = |time: Duration| format!("{:.1} % of a core", time.as_secs_f64() / WINDOW.as_secs_f64() * 100.0);
@@ -116,11 +114,16 @@ fn readers(workspace: &Workspace, agent: &Agent) -> Outcome<Vec<Background>> {
     .collect()
 }
 
-/// Processor time that processes take together while one waits.
-fn busy(pids: &[u32], window: Duration) -> Outcome<Duration> {
-    let before = spent(pids)?;
+/// Processor time that each group of processes takes while one waits: at the same time, so that the machine's mood falls
+/// on all.
+fn busy<const N: usize>(groups: [&[u32]; N], window: Duration) -> Outcome<[Duration; N]> {
+    let before: Vec<Duration> = groups.iter().map(|pids| spent(pids)).collect::<Outcome<_>>()?;
     pause(window)?;
-    Ok(spent(pids)?.saturating_sub(before))
+    let mut taken = [Duration::ZERO; N];
+    for ((taken, pids), before) in taken.iter_mut().zip(groups).zip(before) {
+        *taken = spent(pids)?.saturating_sub(before);
+    }
+    Ok(taken)
 }
 
 fn spent(pids: &[u32]) -> Outcome<Duration> {
