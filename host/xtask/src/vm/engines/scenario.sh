@@ -107,7 +107,9 @@ run privileged
 patiently found docker privileged
 patiently has_spoken
 echo "PRIVILEGED $(tr '\n' ' ' < /tmp/spoken)"
-echo "PEER $(docker run --rm --privileged --network none busybox:1 grep CapEff /proc/self/status)"
+peer=$(docker run -d --privileged --network none busybox:1 sleep 9999)
+echo "PEER $(grep CapEff /proc/$(docker inspect -f '{{.State.Pid}}' $peer)/status)"
+docker rm -f $peer > /tmp/said
 cat /tmp/*-shared.process > /tmp/before
 for engine in docker podman; do
   found $engine shared
