@@ -27,7 +27,7 @@ cargo xtask demo                 build everything, run the example jobs, show th
 cargo xtask test [--only a,b]    run all checks and tests, or the named steps (`--list` names them)
 cargo xtask bench [--only a,b]   measure against peers in the same run, print a table
 cargo xtask setup                install what the tests need, where it may
-cargo xtask vm [scenario]        the tests on machines of their own, or one: `reboot`, `engines`
+cargo xtask vm [scenario]        the tests on machines of their own, or one: `reboot`, `engines` (not in `test`)
 cargo xtask wit check            check the contract's rules, compatibility and reference
 cargo xtask wit doc              write wit/REFERENCE.md
 cargo xtask wit freeze           write wit/published/<version>.wit";

@@ -32,7 +32,7 @@ const STEPS: &[Step] = &[
     plain("clippy", "lints, warnings are errors", clippy),
     Step { needs_machine: true, ..plain("cargo", "unit, integration, end-to-end and doc tests", cargo_test) },
     plain("fuzz", "job files broken at random, for a minute", fuzz),
-    Step { needs_machine: true, ..plain("vm", "a power cut, engines under cgroup version 2, in QEMU", in_vm) },
+    Step { needs_machine: true, ..plain("vm", "a reboot and a power cut, in QEMU", |w| check(vm::reboot::check(w))) },
 ];
 
 const fn plain(name: &'static str, about: &'static str, run: fn(&Workspace) -> Outcome<Tally>) -> Step {
@@ -107,22 +107,6 @@ fn cargo_test(workspace: &Workspace) -> Outcome<Tally> {
 fn fuzz(workspace: &Workspace) -> Outcome<Tally> {
     let test = ["test", "--workspace", "--test", "fuzz", "--", "--nocapture"];
     counted(workspace.cargo(&test).env("LONGSHORE_FUZZ_SECONDS", "60"))
-}
-
-/// What needs a machine of its own, each in another.
-fn in_vm(workspace: &Workspace) -> Outcome<Tally> {
-    let mut tally = Tally::default();
-    for (name, scenario) in vm::SCENARIOS {
-        println!("  {name}");
-        match timed(name, || scenario(workspace)) {
-            Ok(()) => tally.passed += 1,
-            Err(failure) => {
-                println!("    {failure}");
-                tally.failed += 1;
-            }
-        }
-    }
-    Ok(tally)
 }
 
 /// Runs tests and counts them.

@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 use serde_json::Value;
 
 /// One processor for who has none of its own, and one for a task of each engine.
-const SIZE: Size = Size { processors: 3, memory_mib: 2048, disk_mib: 512 };
+const SIZE: Size = Size { processors: 3, memory_mib: 4096, disk_mib: 512 };
 
 /// The engines' programs, and what Debian calls the package each is in.
 const PROGRAMS: &[(&str, &str)] = &[
