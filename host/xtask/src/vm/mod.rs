@@ -3,7 +3,7 @@
 
 mod engines;
 mod image;
-mod reboot;
+pub mod reboot;
 
 use crate::failure::{Doing, Failure, Outcome};
 use crate::run::{Background, Run};
