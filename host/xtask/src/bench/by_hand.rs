@@ -42,13 +42,13 @@ impl Twin {
         Self(create)
     }
 
-    /// The same with another port of the host.
+    /// The same with another port of the host, at all its addresses.
     pub fn publishing(&self, port: u16) -> Self {
         let mut create = self.0.clone();
         let bindings =
             create["HostConfig"]["PortBindings"].as_object_mut().into_iter().flat_map(|all| all.values_mut());
         for binding in bindings.filter_map(Value::as_array_mut).flatten() {
-            binding["HostPort"] = port.to_string().into();
+            *binding = json!({"HostIp": "", "HostPort": port.to_string()});
         }
         Self(create)
     }
