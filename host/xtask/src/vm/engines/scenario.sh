@@ -2,9 +2,10 @@
 # groups, jobs are given to both engines, and the console is told what kernel and engines say of their containers.
 export LONGSHORE_ADDR=unix:///data/longshore/api.sock HOME=/tmp
 
-# An engine, in a group of its own as on every other machine: in the topmost one Docker takes swap for unlimited.
+# An engine, in a group of its own as on every other machine: in the topmost one Docker takes swap for unlimited. One
+# that gives up is started again: when the real machine is busy, Docker finds its containerd too slow.
 engine() {
-  (echo 0 > /sys/fs/cgroup/engines/cgroup.procs && exec "$@") > /data/$1-$stage.log 2>&1 &
+  (echo 0 > /sys/fs/cgroup/engines/cgroup.procs && while :; do "$@"; sleep 1; done) > /data/$1-$stage.log 2>&1 &
 }
 
 start_agent() {
