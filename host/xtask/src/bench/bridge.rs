@@ -6,7 +6,7 @@ use super::{
 };
 use crate::agent::{Agent, fetch};
 use crate::failure::{Doing, Failure, Outcome};
-use crate::run::{Run, pause};
+use crate::run::pause;
 use crate::setup::engine::Engine;
 use serde_json::{Value, json};
 use std::fs;
@@ -20,7 +20,6 @@ const SPARES: usize = 2;
 
 /// Start and memory.
 pub fn rows(program: &Path, engine: &Engine) -> Outcome<Vec<Row>> {
-    let _traces = Traces;
     let config = format!(
         "network {{\n  bridge_network_name = {BRIDGE:?}\n  bridge_network_subnet = \"10.212.0.0/24\"\n  \
          spare_pause_containers = {SPARES}\n}}\n"
@@ -99,17 +98,4 @@ fn memory(engine: &Engine, id: &str) -> Outcome<u64> {
     let text = fs::read_to_string(&path).doing(|| format!("cannot read {path}"))?;
     let kib = text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
     kib.ok_or_else(|| Failure::new(format!("{path} has no Pss")))
-}
-
-/// What the bridge leaves on this machine. Dropped behind its agent, it is gone.
-struct Traces;
-
-impl Drop for Traces {
-    fn drop(&mut self) {
-        let script = "nft delete table inet longshore_$0; ip link delete $0
-            iptables -S DOCKER-USER | grep \"longshore_$0: \" | sed 's/^-A/iptables -D/' | sh";
-        if let Err(failure) = Run::new("sh").args(&["-c", script, BRIDGE]).check() {
-            eprintln!("cleaning up: {failure}");
-        }
-    }
 }

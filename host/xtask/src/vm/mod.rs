@@ -17,8 +17,8 @@ pub use image::Files;
 /// Builds a machine, switches it on and looks.
 pub type Scenario = fn(&Workspace) -> Outcome;
 
-/// What happens on such machines, by name. `engines` is no step of the test run: in some runs the emulated machine, full
-/// of other programs, stood still.
+/// What happens on such machines, by name. `engines` is no step of the test run: where others keep the processors busy,
+/// the emulated machine gets too little of them, and its engines give up.
 pub const SCENARIOS: &[(&str, Scenario)] = &[("reboot", reboot::check), ("engines", engines::check)];
 
 /// What an emulated machine may take: it is some twenty times slower than this one.

@@ -70,7 +70,7 @@ fn usage(sample: ContainerStatsResponse, cpu: Cpu, before: Option<Cpu>) -> Usage
     // Podman tells no details.
     if !detail.is_empty() {
         extra.insert("memory_rss_bytes".to_owned(), either(["rss", "anon"]).to_string());
-        extra.insert("memory_swap_bytes".to_owned(), either(["swap", "swap"]).to_string());
+        extra.insert("memory_swap_bytes".to_owned(), detail.get("swap").copied().unwrap_or_default().to_string());
     }
     let mode = |of: fn(Cpu) -> u64| before.map_or(0.0, |before| mode_percent(before, cpu, cores, of)).to_string();
     extra.insert("cpu_system_percent".into(), mode(|cpu| cpu.kernel));
